@@ -1,0 +1,57 @@
+"""The model card: what a model needs and how it was made, carried inside the .onnx file as metadata."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from onestroke.errors import ModelError
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Data about one exported model.
+
+    Sizes are in pixels. `minimum` is the smallest height or width the graph accepts, `multiple` the stride of its
+    innermost features, `halo` how far (one side) a pixel sees through its convolutions, and `tiling` what a tile needs
+    to know of the whole picture: "exact" (nothing) or "global-statistics" (instance norm's means and variances).
+    `objective` holds the held-out losses (1.0 = what doing nothing costs), `parity` the measured difference between
+    ONNX Runtime and torch in levels of 255.
+    """
+
+    name: str
+    painting: str
+    licence: str
+    network: str
+    parameters: int
+    minimum: int
+    multiple: int
+    halo: int
+    tiling: str
+    io: str = "uint8"
+    precision: str = "fp32"
+    vgg: str = "vgg16"
+    steps: int = 0
+    train_size: int = 0
+    objective: dict[str, float] = field(default_factory=dict)
+    parity: dict[str, float] = field(default_factory=dict)
+    onestroke_version: str = ""
+
+    def to_metadata(self) -> dict[str, str]:
+        """One string per field, JSON-encoded, for ONNX metadata_props."""
+        return {key: json.dumps(value) for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str], source: str) -> ModelCard:
+        """Read the card back; fields that a later version added are ignored.
+
+        Raises ModelError, naming `source`, where the file carries no card or a damaged one.
+        """
+        if "onestroke_version" not in metadata:
+            raise ModelError(f"{source}: an ONNX file, but not a onestroke model; make one with export.py")
+        try:
+            values: dict[str, Any] = {f.name: json.loads(metadata[f.name]) for f in fields(cls) if f.name in metadata}
+            return cls(**values)
+        except (json.JSONDecodeError, TypeError) as error:
+            raise ModelError(f"{source}: its model card is damaged ({error}); export it again") from None

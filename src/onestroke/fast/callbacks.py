@@ -1,0 +1,175 @@
+"""What happens around the steps: checkpoints, Ctrl-C, previews, metrics.csv, progress."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from onestroke.fast.module import StyleModule, to_float
+from onestroke.images import Array, save_image
+
+COLUMNS = ("step", "part", "total", "style", "content", "tv", "rate", "seconds")
+
+
+class Checkpoint(pl.Callback):
+    """Writes `path` before the first step, every `every` steps and at the end, atomically: what resuming starts from."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every, self.saved = path, every, -1
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A first state to go back to."""
+        if not self.path.exists():
+            self.save(trainer)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Every so often, and after the last step."""
+        if trainer.global_step % self.every == 0 or trainer.should_stop or trainer.global_step >= trainer.max_steps:
+            self.save(trainer)
+
+    def save(self, trainer: pl.Trainer) -> None:
+        """To a temporary name, then a rename: a kill at any moment leaves the old or the new checkpoint whole."""
+        temporary = self.path.with_suffix(".part")
+        trainer.save_checkpoint(temporary)
+        temporary.replace(self.path)
+
+
+class Interrupt(pl.Callback):
+    """Ctrl-C finishes the step at hand and stops, so that the saved state is exact; a second one stops at once.
+
+    Stands before Checkpoint in the list, which then sees `should_stop`.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take SIGINT."""
+
+        def handler(number: int, frame: Any) -> None:
+            if self.asked:
+                raise KeyboardInterrupt
+            self.asked = True
+
+        try:
+            self._before = signal.signal(signal.SIGINT, handler)
+        except ValueError:  # not in the main thread, where there is no Ctrl-C to take
+            self._before = None
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Pass the wish on."""
+        trainer.should_stop = trainer.should_stop or self.asked
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give SIGINT back."""
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
+
+
+class Previews(pl.Callback):
+    """Stylises one fixed photo, at its full aspect, into `folder` and TensorBoard every so many steps."""
+
+    def __init__(self, photo: Array, folder: Path, every: int) -> None:
+        self.photo, self.folder, self.every = photo, folder, every
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        """Draw when due."""
+        if trainer.global_step % self.every and trainer.global_step < trainer.max_steps:
+            return
+        with torch.no_grad():
+            stylised = pl_module(to_float(torch.from_numpy(self.photo.copy())[None]).to(pl_module.device))[0]
+        pixels = (stylised.float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        save_image(self.folder / f"step_{trainer.global_step:06d}.jpg", np.ascontiguousarray(pixels))
+        for logger in trainer.loggers:
+            logger.experiment.add_image("preview", pixels, trainer.global_step, dataformats="HWC")
+
+
+class Metrics(pl.Callback):
+    """Rows in metrics.csv: training terms every `every` steps, held-out terms whenever they are measured."""
+
+    def __init__(self, path: Path, every: int = 10) -> None:
+        self.path, self.every, self.began = path, every, time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Drop rows beyond the step that the run starts from: they are about to be written again."""
+        rows: list[dict[str, str]] = []
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= trainer.global_step]
+        earlier = float(rows[-1]["seconds"]) if rows else 0.0
+        self.began = time.monotonic() - earlier
+        with self.path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        """A training row."""
+        if trainer.global_step % self.every == 0:
+            self._row(trainer, "train", f"{pl_module.optimizers().param_groups[0]['lr']:.3g}")  # type: ignore[union-attr]
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A held-out row."""
+        self._row(trainer, "val", "")
+
+    def _row(self, trainer: pl.Trainer, part: str, rate: str) -> None:
+        found = trainer.callback_metrics
+        terms = [f"{float(found[f'{part}/{name}']):.5f}" for name in COLUMNS[2:6]]
+        with self.path.open("a", newline="") as file:
+            seconds = f"{time.monotonic() - self.began:.1f}"
+            csv.writer(file).writerow([trainer.global_step, part, *terms, rate, seconds])
+
+
+class ProgressLine(pl.Callback):
+    """A live bar on a terminal, a line now and then elsewhere: terms, images/s, time left."""
+
+    def __init__(self, console: Console, batch: int, every: int = 50) -> None:
+        self.console, self.batch, self.every = console, batch, every
+        self.bar: Progress | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self.began, self.first = time.monotonic(), trainer.global_step
+        if self.console.is_terminal:
+            columns = (TextColumn("{task.completed}/{task.total}"), BarColumn(None), TextColumn("{task.description}"),
+                       TimeRemainingColumn())  # fmt: skip
+            self.bar = Progress(*columns, console=self.console)
+            self.task = self.bar.add_task("", total=trainer.max_steps, completed=self.first)
+            self.bar.start()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: StyleModule, *args: Any) -> None:  # type: ignore[override]
+        """Show where we are."""
+        step, done = trainer.global_step, trainer.global_step - self.first
+        if step % (5 if self.bar else self.every) and step < trainer.max_steps:
+            return
+        pace = done / (time.monotonic() - self.began)
+        terms = {name: float(trainer.callback_metrics[f"train/{name}"]) for name in COLUMNS[3:6]}
+        text = "  ".join(f"{name} {value:.3f}" for name, value in terms.items()) + f"  {pace * self.batch:.1f} images/s"
+        if self.bar:
+            self.bar.update(self.task, completed=step, description=text)
+        else:
+            left = (trainer.max_steps - step) / pace
+            self.console.print(f"step {step}/{trainer.max_steps}  {text}  {left:.0f} s left", highlight=False)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """One line per objective on held-out photos."""
+        terms = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in COLUMNS[2:6]}
+        text = "  ".join(f"{name} {value:.3f}" for name, value in terms.items())
+        self.console.print(f"step {trainer.global_step}: held-out {text}", highlight=False)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave the terminal as it was."""
+        if self.bar:
+            self.bar.stop()
+            self.bar = None

@@ -1,0 +1,114 @@
+"""The LightningModule: wires network, losses, optimiser and weight average together. The maths is elsewhere."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from onestroke.config import TrainConfig
+from onestroke.errors import Diverged
+from onestroke.fast import networks
+from onestroke.perception.losses import PerceptualLoss
+
+# A smoothed loss this many times its lowest value so far counts as exploded (batches differ by less than 3).
+EXPLODED = 5.0
+
+
+def to_float(photos: Tensor) -> Tensor:
+    """uint8 [N, H, W, 3] to float [N, 3, H, W] in [0, 1]; the memory stays NHWC, which torch calls channels_last."""
+    return photos.permute(0, 3, 1, 2).float() / 255
+
+
+def rate_at(step: int, config: TrainConfig) -> float:
+    """Learning rate at a step (from 0): linear warm-up, then a cosine to zero at config.steps."""
+    warmup = min(config.warmup, config.steps // 4)
+    if step < warmup:
+        return config.rate * (step + 1) / warmup
+    return config.rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, config.steps - warmup)))
+
+
+class StyleModule(pl.LightningModule):
+    """One style in training: `net` learns, `ema` (its running average) is what gets validated and exported.
+
+    The learning rate is a pure function of the step and of `rate_scale`, which is halved whenever a run goes back.
+    """
+
+    smoothed: Tensor
+    lowest: Tensor
+
+    def __init__(self, config: TrainConfig, loss: PerceptualLoss) -> None:
+        super().__init__()
+        self.config, self.loss, self.rate_scale = config, loss, 1.0
+        torch.manual_seed(config.seed)
+        self.net = networks.build(config.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = AveragedModel(self.net, avg_fn=self._average)
+        self.register_buffer("smoothed", torch.tensor(math.nan))
+        self.register_buffer("lowest", torch.tensor(math.inf))
+        self.strict_loading = False  # VGG's weights are not in the checkpoint
+
+    def _average(self, average: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
+        """Exponential average whose memory grows with the steps taken, so that early steps are forgotten."""
+        decay = min(self.config.ema, (1 + int(count)) / (10 + int(count)))
+        return average + (1 - decay) * (value - average)
+
+    def forward(self, photos: Tensor) -> Tensor:
+        """Stylise [N, 3, H, W] in [0, 1] with the averaged weights."""
+        return self.ema(photos)  # type: ignore[no-any-return]
+
+    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
+        """Set this step's learning rate."""
+        for group in self.optimizers().param_groups:  # type: ignore[union-attr]
+            group["lr"] = self.rate_scale * rate_at(self.global_step, self.config)
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """batch: uint8 [B, H, W, 3]. Raises Diverged where the loss is no number or has exploded."""
+        photos = to_float(batch)
+        terms = self.loss(self.net(photos), photos)
+        self._watch(terms["total"].detach())
+        self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()})
+        return terms["total"]  # type: ignore[no-any-return]
+
+    def _watch(self, total: Tensor) -> None:
+        self.smoothed = torch.where(self.smoothed.isnan(), total, 0.9 * self.smoothed + 0.1 * total)
+        self.lowest = torch.minimum(self.lowest, self.smoothed)
+        if not bool(self.smoothed <= EXPLODED * self.lowest):  # also true for NaN
+            raise Diverged(f"the loss became {float(total):.3g} at step {self.global_step}")
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then average: here and not at the batch's end, where a checkpoint may already have been written."""
+        super().optimizer_step(*args, **kwargs)
+        self.ema.update_parameters(self.net)
+
+    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+        """batch: one uint8 [B, H, W, 3] of held-out photos."""
+        photos = to_float(batch[0])
+        terms = self.loss(self(photos), photos)
+        self.log_dict({f"val/{name}": term for name, term in terms.items()}, batch_size=len(photos))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam, as Johnson 2016."""
+        return torch.optim.Adam(self.net.parameters(), lr=self.config.rate)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave VGG out: it is large, frozen, and found again by name."""
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {key: value for key, value in state.items() if not key.startswith("loss.vgg.")}
+        checkpoint["rate_scale"] = self.rate_scale
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A rate that was halved stays halved."""
+        self.rate_scale = min(self.rate_scale, checkpoint["rate_scale"])
+
+
+def trained_network(checkpoint: dict[str, Any], name: str) -> nn.Module:
+    """The averaged network out of a checkpoint that StyleModule saved, in evaluation mode."""
+    prefix = "ema.module."
+    state = {key.removeprefix(prefix): v for key, v in checkpoint["state_dict"].items() if key.startswith(prefix)}
+    net = networks.build(name)
+    net.load_state_dict(state)
+    return net.eval()

@@ -1,0 +1,165 @@
+"""Picture files to and from arrays: turned upright, in sRGB, alpha and metadata kept, saved atomically."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from onestroke.errors import ImageError
+
+Array = NDArray[np.uint8]
+
+# Pillow's own alarm rings at 89 megapixels; real panoramas are larger, decompression bombs much larger.
+Image.MAX_IMAGE_PIXELS = 500_000_000
+
+READABLE = frozenset(".png .jpg .jpeg .jpe .jfif .webp .tif .tiff .bmp .avif .gif .ppm .pgm .jp2 .tga .ico".split())
+WRITABLE = {
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP",
+    ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".avif": "AVIF",
+}  # fmt: skip
+_WITH_ALPHA = ("PNG", "WEBP", "TIFF", "AVIF")
+_WITH_EXIF = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF")
+_ORIENTATION = 0x0112
+# EXIF fields that describe the stored pixels, which saving describes anew (TIFF would otherwise take the old layout).
+_LAYOUT_TAGS = (0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C, 0x013D, 0x0142, 0x0143,
+                0x0144, 0x0145, 0x0152, 0x0153, 0x8773)  # fmt: skip
+
+
+@dataclass
+class Picture:
+    """A picture in memory: `rgb` uint8 [H, W, 3] in sRGB, upright; `alpha` uint8 [H, W] or None; what else the file knew."""
+
+    rgb: Array
+    alpha: Array | None = None
+    exif: bytes = b""
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+def read_image(path: str | Path) -> Picture:
+    """Read any file that Pillow reads (the first frame of animations).
+
+    EXIF orientation is applied, an embedded ICC profile converted to sRGB, 16-bit and float greys scaled to 8 bits, CMYK
+    and palettes expanded. Raises ImageError naming the file where it is missing, no picture, or damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return _to_picture(image)
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{path}: not a picture that can be read") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{path}: larger than {Image.MAX_IMAGE_PIXELS // 10**6 * 2} megapixels") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path}: a folder, where a picture was expected") from None
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
+        raise ImageError(f"{path}: damaged or unreadable ({' '.join(str(error).split())})") from None
+
+
+def _to_picture(image: Image.Image) -> Picture:
+    exif = image.getexif()
+    info = {key: image.info[key] for key in ("dpi", "xmp") if key in image.info}
+    upright = ImageOps.exif_transpose(image)
+    for tag in (_ORIENTATION, *_LAYOUT_TAGS):
+        exif.pop(tag, None)
+    upright = _to_srgb(_to_eight_bits(upright), image.info.get("icc_profile"))
+    alpha = None
+    if "A" in upright.getbands() or "transparency" in upright.info:
+        upright = upright.convert("RGBA")
+        alpha = np.asarray(upright.getchannel("A"))
+    rgb = np.asarray(upright.convert("RGB"))
+    return Picture(rgb, alpha, exif.tobytes() if len(exif) else b"", info)
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit, 32-bit and float greys to 8 bits: Pillow's own convert clips them to white instead of scaling."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image).astype(np.float64)
+    if image.mode.startswith("I;16") or (image.mode == "I" and values.max(initial=0) > 255):
+        values = values / 257
+    elif image.mode == "F" and values.max(initial=0) <= 1:
+        values = values * 255
+    return Image.fromarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Convert through the embedded ICC profile; a broken or unfitting profile counts as none."""
+    if image.mode in ("P", "1") or not profile:
+        return image
+    mode = {"CMYK": "RGB", "L": "RGB", "LAB": "RGB"}.get(image.mode, image.mode)
+    if mode not in ("RGB", "RGBA"):
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        target = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, source, target, outputMode=mode) or image
+    except (ImageCms.PyCMSError, OSError):
+        return image
+
+
+def save_image(path: str | Path, rgb: Array, like: Picture | None = None, quality: int = 95) -> None:
+    """Write `rgb` uint8 [H, W, 3], atomically: a temporary name beside `path`, then a rename.
+
+    `like` lends alpha (flattened over white where the format has none), EXIF, XMP and resolution. Raises ImageError for an
+    unknown extension or a place that cannot be written.
+    """
+    path = Path(path)
+    kind = output_format(path)
+    image, options = Image.fromarray(rgb), {"quality": quality} if kind in ("JPEG", "WEBP", "AVIF") else {}
+    if like is not None:
+        options |= {key: value for key, value in like.info.items() if key == "dpi" or kind in ("JPEG", "WEBP", "AVIF")}
+        if like.exif and kind in _WITH_EXIF:
+            options["exif"] = like.exif
+        if like.alpha is not None:
+            image.putalpha(Image.fromarray(like.alpha))
+            if kind not in _WITH_ALPHA:
+                white = Image.new("RGBA", image.size, "white")
+                image = Image.alpha_composite(white, image).convert("RGB")
+    if kind == "TIFF":
+        options["compression"] = "tiff_adobe_deflate"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(temporary, format=kind, **options)
+        temporary.replace(path)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def output_format(path: Path) -> str:
+    """Pillow's name for the format of `path`'s extension; ImageError for one that is not written here."""
+    kind = WRITABLE.get(path.suffix.lower())
+    if kind is None:
+        raise ImageError(f"{path}: cannot write {path.suffix or 'a file without extension'}; use {' '.join(WRITABLE)}")
+    return kind
+
+
+def find_images(folder: Path) -> Iterator[Path]:
+    """Every picture file under `folder`, by extension, recursively, hidden ones left out, in a fixed order."""
+    for root, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in READABLE:
+                yield Path(root, name)
+
+
+def resize(rgb: Array, *, shorter: int | None = None, longer: int | None = None) -> Array:
+    """`rgb` [H, W, 3] scaled, aspect kept, so that its shorter or its longer side has the given length in pixels."""
+    height, width = rgb.shape[:2]
+    scale = shorter / min(height, width) if shorter else (longer or max(height, width)) / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if size == (width, height):
+        return rgb
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS))

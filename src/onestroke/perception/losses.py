@@ -1,0 +1,129 @@
+"""Perceptual losses (Gatys 2015, Johnson 2016), each divided by what it would cost to do nothing useful.
+
+So every term is about 1 for any style, size, layer and VGG, and weights carry over. Each loss is a small module that holds
+its target and its unit; PerceptualLoss composes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from onestroke.perception.vgg import VGGFeatures
+
+
+def gram(features: Tensor) -> Tensor:
+    """Gram matrix [N, C, C] of features [N, C, H, W], divided by H*W so that it does not depend on size; always fp32."""
+    flat = features.flatten(2).float()
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def _distance(a: Tensor, b: Tensor) -> Tensor:
+    """Squared Frobenius distance per picture: [N]."""
+    return (a - b).square().flatten(1).sum(1)
+
+
+class StyleLoss(nn.Module):
+    """Squared distance of Gram matrices at one layer; 1.0 = what unstylised photos cost on average."""
+
+    target: Tensor
+    unit: Tensor
+
+    def __init__(self, painting: Tensor, photos: Tensor) -> None:
+        """Features of the painting [1, C, H, W] and of a sample of photos [N, C, h, w]."""
+        super().__init__()
+        self.register_buffer("target", gram(painting))
+        self.register_buffer("unit", _distance(gram(photos), self.target).mean())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features of stylised pictures [N, C, H, W] to a scalar."""
+        return (_distance(gram(features), self.target) / self.unit).mean()
+
+
+class ContentLoss(nn.Module):
+    """Squared distance of activations at one layer; 1.0 = what photos with scrambled positions cost on average.
+
+    Two independent positions of a channel differ by twice its spatial variance: that is the unit.
+    """
+
+    unit: Tensor
+
+    def __init__(self, photos: Tensor) -> None:
+        """Features of a sample of photos [N, C, H, W]."""
+        super().__init__()
+        self.register_buffer("unit", 2 * photos.float().var((2, 3), unbiased=False).mean())
+
+    def forward(self, features: Tensor, wanted: Tensor) -> Tensor:
+        """Features of stylised pictures and of their photos, both [N, C, H, W], to a scalar."""
+        return (features.float() - wanted.float()).square().mean() / self.unit
+
+
+def total_variation(x: Tensor) -> Tensor:
+    """Mean absolute difference of neighbours, of pictures [N, 3, H, W] in [0, 1] (anisotropic, L1), to a scalar."""
+    x = x.float()
+    return (x[..., 1:, :] - x[..., :-1, :]).abs().mean() + (x[..., 1:] - x[..., :-1]).abs().mean()
+
+
+class TotalVariationLoss(nn.Module):
+    """Total variation; 1.0 = that of unstylised photos."""
+
+    unit: Tensor
+
+    def __init__(self, photos: Tensor) -> None:
+        """A sample of photos [N, 3, H, W] in [0, 1]."""
+        super().__init__()
+        self.register_buffer("unit", total_variation(photos))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Stylised pictures [N, 3, H, W] in [0, 1] to a scalar."""
+        return total_variation(x) / self.unit
+
+
+class PerceptualLoss(nn.Module):
+    """All terms of one style: a dict of dimensionless scalars, and their weighted sum.
+
+    painting: [1, 3, H, W]; photos: a fixed sample [N, 3, h, w] from which the units are measured once; both in [0, 1].
+    """
+
+    def __init__(
+        self,
+        vgg: VGGFeatures,
+        painting: Tensor,
+        photos: Tensor,
+        *,
+        style_layers: Sequence[str],
+        content_layers: Sequence[str],
+        style_weight: float = 1.0,
+        content_weight: float = 0.5,
+        tv_weight: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.vgg = vgg
+        self.weights = {"style": style_weight, "content": content_weight, "tv": tv_weight}
+        layers = {*style_layers, *content_layers}
+        with torch.no_grad():
+            wanted = vgg(painting, style_layers)
+            # One photo at a time: the sample is larger than a batch, and VGG's early activations are big.
+            parts = [vgg(photo, layers) for photo in photos.split(1)]
+            sample = {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
+            self.style = nn.ModuleDict({layer: StyleLoss(wanted[layer], sample[layer]) for layer in style_layers})
+            self.content = nn.ModuleDict({layer: ContentLoss(sample[layer]) for layer in content_layers})
+            self.tv = TotalVariationLoss(photos)
+
+    def forward(self, stylised: Tensor, photos: Tensor) -> dict[str, Tensor]:
+        """Terms "style", "content", "tv" (means over layers) and "total" (their weighted sum), scalars.
+
+        stylised, photos: [N, 3, H, W] in [0, 1]. Gradients flow to `stylised` alone.
+        """
+        with torch.no_grad():
+            wanted = self.vgg(photos, self.content)
+        features = self.vgg(stylised, {*self.style, *self.content})
+        terms = {
+            "style": torch.stack([loss(features[layer]) for layer, loss in self.style.items()]).mean(),
+            "content": torch.stack([loss(features[n], wanted[n]) for n, loss in self.content.items()]).mean(),
+            "tv": self.tv(stylised),
+        }
+        terms["total"] = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+        return terms

@@ -1,0 +1,88 @@
+"""Opens a .onnx model for ONNX Runtime: checks that it is ours, picks the device. Never imports torch."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.resources
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from onestroke.card import ModelCard
+from onestroke.errors import ModelError
+from onestroke.images import Array
+
+
+@dataclass
+class Model:
+    """An open model: its card, where it runs ("cpu" or "cuda"), and why not on the GPU where that is news."""
+
+    session: Any
+    card: ModelCard
+    device: str
+    note: str = ""
+
+    def run(self, images: Array, strength: float = 1.0) -> Array:
+        """uint8 [N, H, W, 3] RGB to the same shape; H and W at least the card's minimum. strength: 0 = photo, 1 = style."""
+        if self.card.io == "uint8":
+            feed = {"image": images, "strength": np.asarray(strength, np.float32)}
+            return self.session.run(["stylized"], feed)[0]  # type: ignore[no-any-return]
+        planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
+        out = self.session.run(["stylized"], {"image": planes, "strength": np.asarray(strength, np.float32)})[0]
+        return np.clip(out * 255 + 0.5, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)  # type: ignore[no-any-return]
+
+
+def find_model(name: str | Path) -> Path:
+    """The file itself, or the style of that name that comes in the box. Raises ModelError for neither."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    boxed = importlib.resources.files("onestroke") / "styles"
+    known = sorted(f.name.removesuffix(".onnx") for f in boxed.iterdir() if f.name.endswith(".onnx")) if boxed.is_dir() else []
+    if str(name) in known:
+        return Path(str(boxed / f"{name}.onnx"))
+    raise ModelError(f"{name}: no such model file" + (f", nor a style in the box ({', '.join(known)})" if known else ""))
+
+
+def open_model(name: str | Path, device: str = "auto") -> Model:
+    """Open a model file or a style in the box on "auto", "cpu" or "cuda".
+
+    Raises ModelError for a file that is no ONNX model, that is damaged, or that is somebody else's.
+    """
+    path = find_model(name)
+    onnxruntime.set_default_logger_severity(4)  # ONNX Runtime would print what is raised, or said in `note`, below
+    gpu = device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers() and _gpu_present()
+    if device == "cuda" and not gpu:
+        raise ModelError("device: cuda asked for, but no NVIDIA GPU (or no onnxruntime-gpu) is here; use --device cpu")
+    if gpu:
+        onnxruntime.preload_dlls()  # finds CUDA and cuDNN where pip put them
+    providers = (["CUDAExecutionProvider"] if gpu else []) + ["CPUExecutionProvider"]
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions have no common public base
+        raise ModelError(f"{path}: not an ONNX model, or a damaged one ({_first_line(error)})") from None
+    card = ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
+    names = {i.name for i in session.get_inputs()} | {i.name for i in session.get_overridable_initializers()}
+    if not {"image", "strength"} <= names or card.io not in ("uint8", "float"):
+        raise ModelError(f"{path}: its inputs are {', '.join(sorted(names))}, not a onestroke model's; export it again")
+    used = "cuda" if "CUDAExecutionProvider" in session.get_providers() else "cpu"
+    note = "a GPU is here, but its CUDA or cuDNN libraries are not; running on the CPU" if gpu and used == "cpu" else ""
+    return Model(session, card, used, note)
+
+
+def _gpu_present() -> bool:
+    """Whether the NVIDIA driver counts a device: asking for CUDA without one makes ONNX Runtime print a red warning."""
+    for library in ("libcuda.so.1", "nvcuda.dll"):
+        try:
+            driver, count = ctypes.CDLL(library), ctypes.c_int(0)
+        except OSError:
+            continue
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    return False
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
