@@ -9,14 +9,11 @@ import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
 from onestroke.errors import ConfigError
-
-T = TypeVar("T", bound="TrainConfig")
-
 
 def _f(default: Any, text: str, *, least: float | None = None, choices: tuple[str, ...] = ()) -> Any:
     """A dataclass field with its help text, its least allowed value and its allowed names."""
@@ -105,13 +102,13 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
             pass
     elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    expected = "a list of names" if hint == list[str] else {"int": "a whole number", "float": "a number"}.get(
-        hint.__name__, "text"
+    expected = (
+        "a list of names" if hint == list[str] else {"int": "a whole number", "float": "a number"}.get(hint.__name__, "text")
     )
     raise ConfigError(f"{name}: expected {expected}, got {value!r}")
 
 
-def merge(config: T, values: Mapping[str, Any], source: str) -> T:
+def merge(config: TrainConfig, values: Mapping[str, Any], source: str) -> TrainConfig:
     """`config` with `values` laid over it. Unknown keys raise ConfigError with the nearest known name."""
     known = [f.name for f in fields(config)]
     for key in values:

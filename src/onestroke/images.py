@@ -18,9 +18,11 @@ from onestroke.errors import ImageError
 Array = NDArray[np.uint8]
 
 # Pillow's own alarm rings at 89 megapixels; real panoramas are larger, decompression bombs much larger.
-Image.MAX_IMAGE_PIXELS = 500_000_000
+MOST_PIXELS = 500_000_000  # Pillow warns here, and refuses at twice as many
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
-READABLE = frozenset(".png .jpg .jpeg .jpe .jfif .webp .tif .tiff .bmp .avif .gif .ppm .pgm .jp2 .tga .ico".split())
+READABLE = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".gif", ".ppm", ".pgm",
+                      ".jp2", ".tga"))  # fmt: skip
 WRITABLE = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP",
     ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".avif": "AVIF",
@@ -58,7 +60,7 @@ def read_image(path: str | Path) -> Picture:
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not a picture that can be read") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{path}: larger than {Image.MAX_IMAGE_PIXELS // 10**6 * 2} megapixels") from None
+        raise ImageError(f"{path}: larger than {2 * MOST_PIXELS // 10**6} megapixels") from None
     except IsADirectoryError:
         raise ImageError(f"{path}: a folder, where a picture was expected") from None
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
@@ -67,7 +69,7 @@ def read_image(path: str | Path) -> Picture:
 
 def _to_picture(image: Image.Image) -> Picture:
     exif = image.getexif()
-    info = {key: image.info[key] for key in ("dpi", "xmp") if key in image.info}
+    info: dict[str, Any] = {key: image.info[key] for key in ("dpi", "xmp") if key in image.info}
     upright = ImageOps.exif_transpose(image)
     for tag in (_ORIENTATION, *_LAYOUT_TAGS):
         exif.pop(tag, None)
@@ -115,7 +117,8 @@ def save_image(path: str | Path, rgb: Array, like: Picture | None = None, qualit
     """
     path = Path(path)
     kind = output_format(path)
-    image, options = Image.fromarray(rgb), {"quality": quality} if kind in ("JPEG", "WEBP", "AVIF") else {}
+    image = Image.fromarray(rgb)
+    options: dict[str, Any] = {"quality": quality} if kind in ("JPEG", "WEBP", "AVIF") else {}
     if like is not None:
         options |= {key: value for key, value in like.info.items() if key == "dpi" or kind in ("JPEG", "WEBP", "AVIF")}
         if like.exif and kind in _WITH_EXIF:

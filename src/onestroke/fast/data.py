@@ -192,7 +192,7 @@ class PhotoModule(pl.LightningDataModule):
         batches = Batches(self.train, self.size, self.batch, self.seed, self.start)
         return DataLoader(batches, batch_size=None, num_workers=self.workers, pin_memory=self.workers > 0)
 
-    def val_dataloader(self) -> DataLoader[Tensor]:
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """The central squares of the held-out photos, uint8 [B, size, size, 3] each."""
         crops = np.stack([centre_crop(self.held_out[i], self.size) for i in range(len(self.held_out))])
         return DataLoader(TensorDataset(torch.from_numpy(crops)), batch_size=self.batch)

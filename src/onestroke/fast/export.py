@@ -14,11 +14,16 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from onestroke import config as configs
 from onestroke.card import ModelCard
-from onestroke.errors import ModelError
+from onestroke.config import TrainConfig
+from onestroke.errors import ConfigError, ModelError
+from onestroke.fast.module import CHECKPOINT, CONFIG, load_checkpoint, trained_network
 from onestroke.fast.networks import NETWORKS, Framed
 from onestroke.images import Array
 from onestroke.runtime.session import open_model
+from onestroke.samples.painting import NAME as SAMPLE_PAINTING
+from onestroke.samples.painting import style_name
 
 OPSET = 18
 # Batch, height, width at which ONNX Runtime must agree with torch: small, odd, video, panorama, batch.
@@ -27,36 +32,61 @@ PARITY_SIZES = ((1, 64, 64), (1, 257, 391), (1, 1080, 1920), (1, 97, 1024), (3, 
 PARITY_MOST, PARITY_MEAN = 1, 0.05
 
 
-class UInt8IO(nn.Module):
-    """uint8 [N, H, W, 3] in and out around a network; `strength` blends from the photo (0) to the style (1)."""
+class FloatIO(nn.Module):
+    """float [N, 3, H, W] in [0, 1] in and out; `strength` blends from the photo (0) to the style (1)."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: Framed) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, image: Tensor, strength: Tensor) -> Tensor:
         """See the class."""
-        photo = image.permute(0, 3, 1, 2).float() / 255
-        mixed = photo + strength * (self.net(photo) - photo)
+        stylised: Tensor = self.net(image)
+        return image + strength * (stylised - image)
+
+
+class UInt8IO(FloatIO):
+    """The same for uint8 [N, H, W, 3], in and out."""
+
+    def forward(self, image: Tensor, strength: Tensor) -> Tensor:
+        """See the class."""
+        mixed = super().forward(image.permute(0, 3, 1, 2).float() / 255, strength)
         return (mixed * 255 + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
-class FloatIO(nn.Module):
-    """float [N, 3, H, W] in [0, 1] in and out."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, image: Tensor, strength: Tensor) -> Tensor:
-        """See UInt8IO."""
-        return image + strength * (self.net(image) - image)
+WRAPPERS: dict[str, type[FloatIO]] = {"uint8": UInt8IO, "float": FloatIO}
 
 
-WRAPPERS: dict[str, type[nn.Module]] = {"uint8": UInt8IO, "float": FloatIO}
+def export_run(folder: Path, target: Path | None = None, io: str = "uint8", objective: dict[str, float] | None = None) -> Path:
+    """Export what the run in `folder` has reached, to `target` or RUN/<painting>.onnx; returns the file.
+
+    Raises ConfigError where there is no run or for an unknown `io`, and ModelError as `export` does.
+    """
+    if not (folder / CHECKPOINT).is_file() or not (folder / CONFIG).is_file():
+        raise ConfigError(f"{folder}: not a run folder ({CHECKPOINT} and {CONFIG} expected); train.py makes them")
+    config = configs.merge(TrainConfig(), configs.read_yaml(folder / CONFIG), str(folder / CONFIG))
+    target = target or folder / f"{style_name(config.painting)}.onnx"
+    if target.suffix != ".onnx":
+        raise ConfigError(f"out: {target} does not end in .onnx")
+    checkpoint = load_checkpoint(folder / CHECKPOINT)
+    net = trained_network(checkpoint, config.network)
+    card = make_card(
+        target.stem,
+        config.network,
+        net,
+        painting=Path(config.painting).name or SAMPLE_PAINTING,
+        licence="" if config.painting else "Apache-2.0",
+        io=io,
+        vgg=config.vgg,
+        steps=checkpoint["global_step"],
+        train_size=config.size,
+        objective=objective or checkpoint.get("objective", {}),
+    )
+    export(net, card, target)
+    return target
 
 
-def make_card(name: str, network: str, net: nn.Module, **known: Any) -> ModelCard:
+def make_card(name: str, network: str, net: Framed, **known: Any) -> ModelCard:
     """The card of a network, from its entry in NETWORKS and what the caller knows of its training."""
     spec = NETWORKS[network]
     return ModelCard(
@@ -95,7 +125,7 @@ def export(net: Framed, card: ModelCard, path: Path) -> ModelCard:
     return card
 
 
-def _trace(wrapper: nn.Module, io: str) -> onnx.ModelProto:
+def _trace(wrapper: FloatIO, io: str) -> onnx.ModelProto:
     """The ONNX graph with dynamic N, H, W, and strength as an input with a default."""
     least = 16
     n, h, w = torch.export.Dim("N", min=1), torch.export.Dim("H", min=least), torch.export.Dim("W", min=least)
@@ -131,7 +161,7 @@ def _save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
     onnx.save(model, path)
 
 
-def parity(wrapper: nn.Module, card: ModelCard, path: Path) -> dict[str, float]:
+def parity(wrapper: FloatIO, card: ModelCard, path: Path) -> dict[str, float]:
     """Largest and mean difference, in levels of 255, of ONNX Runtime against torch over PARITY_SIZES."""
     model = open_model(path, device="cpu")
     rng = np.random.default_rng(0)
@@ -154,4 +184,5 @@ def _scene(rng: np.random.Generator, batch: int, height: int, width: int) -> Arr
     y, x = np.mgrid[0:height, 0:width]
     smooth = np.stack([255 * x / width, 255 * y / height, 127 * (1 + np.sin(x / 17.0 + y / 29.0))], -1)
     noise = rng.normal(0, 40, (batch, height, width, 3)) * (x / width)[..., None]
-    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
+    scene: Array = np.clip(smooth + noise, 0, 255).astype(np.uint8)
+    return scene

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,10 +12,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from onestroke.config import TrainConfig
-from onestroke.errors import Diverged
+from onestroke.errors import Diverged, TrainingError
 from onestroke.fast import networks
 from onestroke.perception.losses import PerceptualLoss
 
+# What a run folder holds to be resumed and exported.
+CHECKPOINT, CONFIG = "last.ckpt", "config.yaml"
 # A smoothed loss this many times its lowest value so far counts as exploded (batches differ by less than 3).
 EXPLODED = 5.0
 
@@ -45,7 +48,7 @@ class StyleModule(pl.LightningModule):
         super().__init__()
         self.config, self.loss, self.rate_scale = config, loss, 1.0
         torch.manual_seed(config.seed)
-        self.net = networks.build(config.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = networks.build(config.network).to(memory_format=torch.channels_last)
         self.ema = AveragedModel(self.net, avg_fn=self._average)
         self.register_buffer("smoothed", torch.tensor(math.nan))
         self.register_buffer("lowest", torch.tensor(math.inf))
@@ -105,10 +108,20 @@ class StyleModule(pl.LightningModule):
         self.rate_scale = min(self.rate_scale, checkpoint["rate_scale"])
 
 
-def trained_network(checkpoint: dict[str, Any], name: str) -> nn.Module:
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, tensors on the CPU, read without unpickling code. Raises TrainingError where it is damaged."""
+    try:
+        loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise TrainingError(f"{path}: damaged or not a checkpoint of ours ({type(error).__name__})") from None
+    return loaded
+
+
+def trained_network(checkpoint: dict[str, Any], name: str) -> networks.Framed:
     """The averaged network out of a checkpoint that StyleModule saved, in evaluation mode."""
     prefix = "ema.module."
     state = {key.removeprefix(prefix): v for key, v in checkpoint["state_dict"].items() if key.startswith(prefix)}
     net = networks.build(name)
     net.load_state_dict(state)
-    return net.eval()
+    net.eval()
+    return net

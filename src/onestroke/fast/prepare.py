@@ -1,0 +1,141 @@
+"""What a run needs before its first step: device, photos, losses with their units, and how many steps fit a budget."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from onestroke.config import TrainConfig
+from onestroke.errors import ConfigError, DataError, ImageError
+from onestroke.fast import data, networks
+from onestroke.fast.module import to_float
+from onestroke.images import Array, read_image, resize
+from onestroke.perception import vgg, weights
+from onestroke.perception.losses import PerceptualLoss
+from onestroke.samples import photos as sample_photos
+from onestroke.samples import scenes
+from onestroke.samples.painting import picture as sample_painting
+
+SAMPLE_SCENES = 150
+LEAST_PAINTING = 32
+
+
+@dataclass(frozen=True)
+class Materials:
+    """Photos, losses, and the photo at full aspect that previews and the sample are drawn from."""
+
+    photos: data.PhotoModule
+    loss: PerceptualLoss
+    preview: Array
+    device: torch.device
+
+
+def prepare(config: TrainConfig, console: Console) -> Materials:
+    """Everything that can be wrong with a run's input is found here, before anything is written.
+
+    Raises ConfigError, ImageError, DataError or WeightsError.
+    """
+    networks.build(config.network)
+    device = _device(config)
+    painting = _painting(config)
+    train, held_out = _photos(config, console)
+    sampled = not (config.content or config.val)
+    preview = _read(sample_photos.held_out_photos()[-1]) if sampled else np.array(held_out[len(held_out) // 2])
+    workers = config.workers if config.workers >= 0 else min(8, (os.cpu_count() or 2) - 1) if device.type == "cuda" else 0
+    photos = data.PhotoModule(train, held_out, size=config.size, batch=config.batch, seed=config.seed, workers=workers)
+    return Materials(photos, _loss(config, painting, photos, device), preview, device)
+
+
+def _device(config: TrainConfig) -> torch.device:
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: cuda asked for, but torch sees no GPU; use --device cpu")
+    return torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _read(path: Path) -> Array:
+    return read_image(path).rgb
+
+
+def _painting(config: TrainConfig) -> Array:
+    painting = _read(Path(config.painting)) if config.painting else sample_painting()
+    if min(painting.shape[:2]) < LEAST_PAINTING:
+        size = f"{painting.shape[1]}x{painting.shape[0]}"
+        raise ImageError(f"{config.painting}: {size} pixels are too few for a painting; use {LEAST_PAINTING} or more a side")
+    return resize(painting, shorter=config.style_size) if min(painting.shape[:2]) > config.style_size else painting
+
+
+def _photos(config: TrainConfig, console: Console) -> tuple[data.Photos, data.Photos]:
+    """(training, held-out) photos from the folders named, or from the samples in the box."""
+    train = _folder(config.content, config.size, console) if config.content else _sample_photos(config.size)
+    if config.val:
+        held_out = _folder(config.val, config.size, console)
+        which = np.linspace(0, len(held_out) - 1, min(config.val_photos, len(held_out))).astype(int)
+        return train, held_out.subset(which.tolist())
+    if config.content:
+        return data.split(train, config.val_photos)
+    return train, data.load_sources([(p.name, partial(_read, p)) for p in sample_photos.held_out_photos()], 32)
+
+
+def _sample_photos(size: int) -> data.Photos:
+    """Photographs from installed packages, and procedural scenes beside them."""
+    sources: list[data.Source] = [(path.name, partial(_read, path)) for path in sample_photos.train_photos()]
+    sources += [(f"scene {i}", partial(scenes.draw, i, 2 * size)) for i in range(SAMPLE_SCENES)]
+    photos = data.load_sources(sources, size)
+    if not photos:
+        raise DataError(f"size: the sample photos are smaller than {size} pixels; use a smaller --size, or your own --content")
+    return photos
+
+
+def _folder(name: str, size: int, console: Console) -> data.Photos:
+    with console.status(f"reading {name}") as status:
+        photos = data.load_folder(Path(name), size, lambda i, n: status.update(f"reading {name}: {i}/{n} photos"))
+    if photos.skipped:
+        console.print(f"{name}: {len(photos.skipped)} files skipped, {len(photos)} photos used", style="yellow")
+        for line in photos.skipped[:10]:
+            console.print(f"  {line}", style="yellow", markup=False)
+        if len(photos.skipped) > 10:
+            console.print(f"  and {len(photos.skipped) - 10} more", style="yellow")
+    return photos
+
+
+def _loss(config: TrainConfig, painting: Array, photos: data.PhotoModule, device: torch.device) -> PerceptualLoss:
+    found = weights.resolve(config.vgg, config.vgg_weights or None)
+    features = vgg.build(found, [*config.style_layers, *config.content_layers], config.pooling, device)
+    return PerceptualLoss(
+        features,
+        to_float(torch.from_numpy(painting.copy())[None].to(device)),
+        to_float(photos.sample().to(device)),
+        style_layers=config.style_layers,
+        content_layers=config.content_layers,
+        style_weight=config.style_weight,
+        content_weight=config.content_weight,
+        tv_weight=config.tv_weight,
+    ).to(device)
+
+
+def steps_within(config: TrainConfig, materials: Materials) -> int:
+    """How many steps fit into config.minutes: from the median of a few steps on a throw-away network.
+
+    Never fewer than four times the warm-up, so that the schedule keeps its shape.
+    """
+    net = networks.build(config.network).to(materials.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.Adam(net.parameters())
+    batches = data.Batches(materials.photos.train, config.size, config.batch, config.seed)
+    seconds = []
+    for step in range(7):
+        began = time.perf_counter()
+        photos = to_float(batches.at(step).to(materials.device))
+        optimiser.zero_grad()
+        materials.loss(net(photos), photos)["total"].backward()
+        optimiser.step()
+        if materials.device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return max(4 * config.warmup, 1, int(config.minutes * 60 / float(np.median(seconds[2:]))))

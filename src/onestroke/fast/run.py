@@ -1,0 +1,137 @@
+"""One training run from its configuration to the exported model: what `train.py` does."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from rich.console import Console
+
+from onestroke import config as configs
+from onestroke.config import TrainConfig
+from onestroke.errors import ConfigError, Diverged, TrainingError
+from onestroke.fast import callbacks
+from onestroke.fast.export import export_run
+from onestroke.fast.module import CHECKPOINT, CONFIG, StyleModule, load_checkpoint
+from onestroke.fast.prepare import Materials, prepare, steps_within
+from onestroke.images import resize, save_image
+from onestroke.runtime.stylize import Stylizer
+
+MOST_RETRIES = 3
+PREVIEW_SIDE = 512
+
+
+@dataclass(frozen=True)
+class Result:
+    """Where a run left what; `model` and `sample` are None after Ctrl-C."""
+
+    folder: Path
+    steps: int
+    objective: dict[str, float]
+    model: Path | None = None
+    sample: Path | None = None
+
+
+def train(config: TrainConfig, folder: Path, console: Console) -> Result:
+    """Train into `folder`, on from its checkpoint if it has one; then validate, export and draw a sample.
+
+    Raises a OnestrokeError for anything wrong with the input before the folder is touched, and TrainingError where the
+    loss diverged again after MOST_RETRIES halvings of the rate.
+    """
+    _quiet_lightning()
+    materials = prepare(config, console)
+    if config.minutes:
+        steps = steps_within(config, materials)
+        console.print(f"{config.minutes:g} minutes are about {steps} steps here; --steps {steps} repeats this run")
+        config = replace(config, steps=steps, minutes=0.0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        configs.write_yaml(config, folder / CONFIG)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written ({error.strerror or error})") from None
+    module, steps = _fit(config, materials, folder, console)
+    if steps < config.steps:
+        return Result(folder, steps, {})
+    found = _trainer(config, folder, materials.device, []).validate(module, datamodule=materials.photos, verbose=False)[0]
+    objective = {name.removeprefix("val/"): round(float(value), 5) for name, value in found.items()}
+    model = export_run(folder, objective=objective)
+    sample = folder / "sample.png"
+    save_image(sample, Stylizer(model, device="cpu")(materials.preview))
+    return Result(folder, steps, objective, model, sample)
+
+
+def _fit(config: TrainConfig, materials: Materials, folder: Path, console: Console) -> tuple[StyleModule, int]:
+    """Fit; after a divergence go back to the last checkpoint with half the rate. Returns the step reached."""
+    checkpoint, scale = folder / CHECKPOINT, 1.0
+    while True:
+        module = StyleModule(config, materials.loss)
+        module.rate_scale = scale
+        start = 0
+        if checkpoint.exists():
+            saved = load_checkpoint(checkpoint)
+            start = saved["global_step"]
+            if start >= config.steps:
+                module.load_state_dict(saved["state_dict"], strict=False)
+                return module, start
+        materials.photos.start = start
+        trainer = _trainer(
+            config,
+            folder,
+            materials.device,
+            [
+                callbacks.Interrupt(),
+                callbacks.Checkpoint(checkpoint, config.save_every),
+                callbacks.Previews(resize(materials.preview, longer=PREVIEW_SIDE), folder / "previews", config.preview_every),
+                callbacks.Metrics(folder / "metrics.csv"),
+                callbacks.ProgressLine(console, config.batch),
+            ],
+        )
+        try:
+            trainer.fit(module, datamodule=materials.photos, ckpt_path=checkpoint if start else None)
+            return module, trainer.global_step
+        except Diverged as error:
+            scale = module.rate_scale / 2
+            if scale < 0.5**MOST_RETRIES:
+                again = f"{error}, even at 1/{2**MOST_RETRIES} of the rate"
+                raise TrainingError(f"{again}; use a smaller --rate than {config.rate:g}") from None
+            console.print(f"{error}; going back to step {start_of(checkpoint)} with half the rate", style="yellow")
+
+
+def start_of(checkpoint: Path) -> int:
+    """The step that a run resumes at."""
+    return int(load_checkpoint(checkpoint)["global_step"])
+
+
+def _trainer(config: TrainConfig, folder: Path, device: torch.device, hooks: list[pl.Callback]) -> pl.Trainer:
+    capable = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=1,
+        precision="bf16-mixed" if config.precision == "bf16" or (config.precision == "auto" and capable) else "32-true",
+        max_steps=config.steps,
+        max_epochs=-1,
+        val_check_interval=config.val_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        gradient_clip_val=config.clip or None,
+        log_every_n_steps=10,
+        logger=TensorBoardLogger(folder, name="tensorboard", version="") if hooks else False,
+        callbacks=hooks,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        default_root_dir=folder,
+    )
+
+
+def _quiet_lightning() -> None:
+    """Lightning's hints about workers and loggers do not fit what this program does."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for module in ("pytorch_lightning", "lightning_fabric", "torch.utils.data"):
+        warnings.filterwarnings("ignore", module=module)
