@@ -15,6 +15,7 @@ import yaml
 
 from onestroke.errors import ConfigError
 
+
 def _f(default: Any, text: str, *, least: float | None = None, choices: tuple[str, ...] = ()) -> Any:
     """A dataclass field with its help text, its least allowed value and its allowed names."""
     meta = {"help": text, "least": least, "choices": choices}
@@ -41,8 +42,8 @@ class TrainConfig:
     style_layers: list[str] = _f(["relu1_2", "relu2_2", "relu3_3", "relu4_3"], "VGG layers whose Gram matrices count")
     content_layers: list[str] = _f(["relu2_2"], "VGG layers whose activations count")
     style_weight: float = _f(1.0, "weight of the style term", least=0.0)
-    content_weight: float = _f(0.5, "weight of the content term", least=0.0)
-    tv_weight: float = _f(0.1, "weight of total variation", least=0.0)
+    content_weight: float = _f(0.25, "weight of the content term", least=0.0)
+    tv_weight: float = _f(0.05, "weight of total variation", least=0.0)
     style_size: int = _f(512, "shorter side of the painting in pixels; brush strokes scale with it", least=32)
     size: int = _f(256, "side of the training crops in pixels", least=32)
     batch: int = _f(16, "photos per step", least=1)

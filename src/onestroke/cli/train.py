@@ -118,7 +118,9 @@ def _resumed(flags: dict[str, Any]) -> tuple[TrainConfig, Path]:
     else:
         found = _runs(flags.get("painting", ""))
         if not found:
-            raise ConfigError(f"resume: no run of {style_name(flags.get('painting', ''))!r} under runs/; name its folder with --out")
+            raise ConfigError(
+                f"resume: no run of {style_name(flags.get('painting', ''))!r} under runs/; name its folder with --out"
+            )
         folder = found[-1]
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"resume: {folder} holds no run (no config.yaml)")

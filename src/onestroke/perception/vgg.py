@@ -17,7 +17,10 @@ WIDTHS = (64, 128, 256, 512, 512)
 
 # name -> (pooling, factor that keeps the activations at max pooling's scale, so that deeper layers see what they
 # were trained on; factors from k. crowson's style-transfer-pytorch).
-POOLINGS: dict[str, tuple[Callable[[Tensor, int], Tensor], float]] = {"max": (F.max_pool2d, 1.0), "average": (F.avg_pool2d, 2.0)}
+POOLINGS: dict[str, tuple[Callable[[Tensor, int], Tensor], float]] = {
+    "max": (F.max_pool2d, 1.0),
+    "average": (F.avg_pool2d, 2.0),
+}
 
 
 def layer_names(variant: str) -> list[str]:
