@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -92,6 +93,7 @@ class Previews(pl.Callback):
         pixels = (stylised.float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
         save_image(self.folder / f"step_{trainer.global_step:06d}.jpg", np.ascontiguousarray(pixels))
         for logger in trainer.loggers:
+            assert isinstance(logger, TensorBoardLogger)
             logger.experiment.add_image("preview", pixels, trainer.global_step, dataformats="HWC")
 
 

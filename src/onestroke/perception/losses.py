@@ -14,9 +14,14 @@ from torch import Tensor, nn
 from onestroke.perception.vgg import VGGFeatures
 
 
+def _full(x: Tensor) -> Tensor:
+    """At least fp32: sums of squares overflow or drown in half precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def gram(features: Tensor) -> Tensor:
-    """Gram matrix [N, C, C] of features [N, C, H, W], divided by H*W so that it does not depend on size; always fp32."""
-    flat = features.flatten(2).float()
+    """Gram matrix [N, C, C] of features [N, C, H, W], divided by H*W so that it does not depend on size; in fp32 or more."""
+    flat = _full(features.flatten(2))
     return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
@@ -57,16 +62,16 @@ class ContentLoss(nn.Module):
     def __init__(self, photos: Tensor) -> None:
         """Features of a sample of photos [N, C, H, W]."""
         super().__init__()
-        self.register_buffer("unit", 2 * photos.float().var((2, 3), unbiased=False).mean())
+        self.register_buffer("unit", 2 * _full(photos).var((2, 3), unbiased=False).mean())
 
     def forward(self, features: Tensor, wanted: Tensor) -> Tensor:
         """Features of stylised pictures and of their photos, both [N, C, H, W], to a scalar."""
-        return (features.float() - wanted.float()).square().mean() / self.unit
+        return (_full(features) - _full(wanted)).square().mean() / self.unit
 
 
 def total_variation(x: Tensor) -> Tensor:
     """Mean absolute difference of neighbours, of pictures [N, 3, H, W] in [0, 1] (anisotropic, L1), to a scalar."""
-    x = x.float()
+    x = _full(x)
     return (x[..., 1:, :] - x[..., :-1, :]).abs().mean() + (x[..., 1:] - x[..., :-1]).abs().mean()
 
 

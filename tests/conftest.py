@@ -1,0 +1,53 @@
+"""The tests make every picture they need; VGG16 comes from the development group's wheel."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from onestroke.samples import scenes
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("ONESTROKE_CACHE", str(folder))
+    yield folder
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> Path:
+    """A folder tree of eight photos of 80 pixels and one broken file."""
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(8):
+        place = folder / ("deep/er" if i % 2 else ".")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scenes.draw(i, 80)).save(place / f"{i}.png")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not really")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def painting(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("art") / "stripes.png"
+    y, x = np.mgrid[0:64, 0:96]
+    Image.fromarray(np.stack([(x * 8) % 256, (y * 16) % 256, (x + y) % 256], -1).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """An exported, untrained onestroke network: stylising is what it is tested for, not beauty."""
+    import torch
+
+    from onestroke.fast import networks
+    from onestroke.fast.export import export, make_card
+
+    torch.manual_seed(0)
+    net = networks.build("onestroke").eval()
+    path = tmp_path_factory.mktemp("model") / "stripes.onnx"
+    export(net, make_card("stripes", "onestroke", net, painting="stripes.png", licence=""), path)
+    return path

@@ -1,0 +1,59 @@
+from dataclasses import asdict
+
+import pytest
+
+from onestroke.config import QUICK, TrainConfig, check, merge, read_yaml, write_yaml
+from onestroke.errors import ConfigError
+
+
+def test_default_yaml_is_what_the_program_does_by_itself():
+    assert read_yaml("configs/default.yaml") == asdict(TrainConfig())
+
+
+def test_quick_yaml_is_what_a_cpu_gets_by_itself():
+    assert read_yaml("configs/quick.yaml") == QUICK
+
+
+def test_a_typo_gets_the_nearest_name():
+    with pytest.raises(ConfigError, match=r"my\.yaml: unknown key 'batchs'; did you mean 'batch'"):
+        merge(TrainConfig(), {"batchs": 4}, "my.yaml")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"batch": 0}, "batch: 0 is too small; use 1 or more"),
+        ({"batch": "four"}, "batch: expected a whole number, got 'four'"),
+        ({"batch": True}, "batch: expected a whole number"),
+        ({"rate": "fast"}, "rate: expected a number"),
+        ({"rate": float("nan")}, "rate: nan is too small"),
+        ({"vgg": "vgg11"}, "vgg: unknown value 'vgg11'; choose from vgg16, vgg19"),
+        ({"style_layers": "relu1_1"}, "style_layers: expected a list of names"),
+        ({"style_layers": []}, "style_layers: expected a list of names"),
+    ],
+)
+def test_wrong_values_are_named(values, message):
+    with pytest.raises(ConfigError, match=message):
+        merge(TrainConfig(), values, "flags")
+
+
+def test_yaml_numbers_in_any_notation(tmp_path):
+    (tmp_path / "a.yaml").write_text("rate: 1e-3\nstyle_weight: 2\n")
+    config = merge(TrainConfig(), read_yaml(tmp_path / "a.yaml"), "a.yaml")
+    assert (config.rate, config.style_weight) == (0.001, 2.0)
+
+
+def test_a_saved_config_reads_back_the_same(tmp_path):
+    config = check(TrainConfig(painting="ü.jpg", steps=7))
+    write_yaml(config, tmp_path / "c.yaml")
+    assert merge(TrainConfig(), read_yaml(tmp_path / "c.yaml"), "c.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"a: [1", "not valid YAML"), (b"- 1\n", "expected `key: value`"), (b"\xff\xfe\x00", "not a text")]
+)
+def test_broken_yaml_is_one_line(tmp_path, content, message):
+    (tmp_path / "b.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_yaml(tmp_path / "b.yaml")
+    assert "\n" not in str(caught.value)

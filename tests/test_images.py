@@ -1,0 +1,105 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from onestroke.errors import ImageError
+from onestroke.images import Picture, find_images, read_image, resize, save_image
+from onestroke.samples.scenes import draw
+
+RGB = draw(3, 60)[:40]
+
+
+def test_exif_turn_is_applied_once(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Camera"
+    Image.fromarray(RGB).save(tmp_path / "turned.png", exif=exif)
+    picture = read_image(tmp_path / "turned.png")
+    assert np.array_equal(picture.rgb, np.rot90(RGB, -1))
+    save_image(tmp_path / "out.png", picture.rgb, like=picture)
+    with Image.open(tmp_path / "out.png") as out:
+        assert out.getexif().get(0x0112, 1) == 1 and out.getexif()[0x010F] == "Camera"
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp", "avif"])
+def test_every_format_goes_out_and_in(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+    save_image(path, RGB, like=Picture(RGB, info={"dpi": (300, 300)}))
+    assert np.abs(read_image(path).rgb.astype(int) - RGB).mean() < (0.01 if suffix in ("png", "tif", "bmp") else 4)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_alpha_is_kept_or_laid_on_white(tmp_path):
+    alpha = np.zeros(RGB.shape[:2], np.uint8)
+    alpha[:20] = 255
+    picture = Picture(RGB, alpha)
+    save_image(tmp_path / "a.png", RGB, like=picture)
+    assert np.array_equal(read_image(tmp_path / "a.png").alpha, alpha)
+    save_image(tmp_path / "a.bmp", RGB, like=picture)
+    assert (read_image(tmp_path / "a.bmp").rgb[20:] == 255).all()
+
+
+def test_sixteen_bit_greys_are_scaled_not_clipped(tmp_path):
+    Image.fromarray(np.array([[0, 32896, 65535]], np.uint16)).save(tmp_path / "g.png")
+    assert read_image(tmp_path / "g.png").rgb[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_palette_with_transparency_and_cmyk(tmp_path):
+    Image.fromarray(RGB).quantize(16).save(tmp_path / "p.png", transparency=0)
+    assert read_image(tmp_path / "p.png").alpha is not None
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "c.jpg")
+    red = read_image(tmp_path / "c.jpg").rgb[4, 4].astype(int)
+    assert red[0] > 200 and red[1] < 60
+
+
+def test_an_icc_profile_is_converted(tmp_path):
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    Image.fromarray(RGB).save(tmp_path / "s.png", icc_profile=lab.tobytes())
+    assert np.abs(read_image(tmp_path / "s.png").rgb.astype(int) - RGB).max() <= 1
+    Image.fromarray(RGB).save(tmp_path / "broken.png", icc_profile=b"no profile")
+    assert np.array_equal(read_image(tmp_path / "broken.png").rgb, RGB)
+
+
+def test_bad_files_are_named(tmp_path):
+    (tmp_path / "text.jpg").write_text("hello")
+    buffer = io.BytesIO()
+    Image.fromarray(RGB).save(buffer, "PNG")
+    (tmp_path / "cut.png").write_bytes(buffer.getvalue()[:400])
+    for name, message in {"text.jpg": "not a picture", "cut.png": "damaged", "gone.png": "no such file", ".": "folder"}.items():
+        with pytest.raises(ImageError, match=message) as caught:
+            read_image(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    save_image(tmp_path / "x.png", RGB)
+    before = (tmp_path / "x.png").read_bytes()
+
+    def full_disk(self, path, **options):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full_disk)
+    with pytest.raises(ImageError, match="No space left"):
+        save_image(tmp_path / "x.png", RGB[::-1])
+    assert (tmp_path / "x.png").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_unknown_extension_lists_the_known(tmp_path):
+    with pytest.raises(ImageError, match=r"cannot write \.xyz; use \.png"):
+        save_image(tmp_path / "a.xyz", RGB)
+
+
+def test_folders_are_searched_in_order_without_hidden_files(tmp_path):
+    for name in ("b.jpg", "a/2.PNG", "a/1.webp", ".hidden/x.jpg", ".x.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [str(p.relative_to(tmp_path)) for p in find_images(tmp_path)] == ["b.jpg", "a/1.webp", "a/2.PNG"]
+
+
+def test_resize_keeps_the_aspect():
+    assert resize(RGB, longer=30).shape == (20, 30, 3)
+    assert resize(RGB, shorter=80).shape == (80, 120, 3)
+    assert resize(np.zeros((40, 12000, 3), np.uint8), longer=100).shape == (1, 100, 3)
