@@ -94,7 +94,7 @@ def check(config: TrainConfig) -> TrainConfig:
 def _coerce(name: str, value: Any, hint: Any) -> Any:
     """`value` as the type `hint`, or ConfigError. YAML reads 1e-3 as a string and 1 as an int: both become floats."""
     if hint == list[str]:
-        if isinstance(value, list) and all(isinstance(v, str) for v in value):
+        if isinstance(value, list) and value and all(isinstance(v, str) for v in value):
             return value
     elif hint is float and not isinstance(value, bool):
         try:

@@ -39,15 +39,15 @@ def style_name(painting: str) -> str:
     return Path(painting).stem if painting else NAME
 
 
-def draw(seed: int = 7, scale: float = 1.0) -> Array:
-    """Paint it: uint8 [768 * scale, 1024 * scale, 3]."""
+def draw(seed: int = 7, scale: float = 1.0, layers: int = len(LAYERS)) -> Array:
+    """Paint it, or only its first, coarse layers: uint8 [768 * scale, 1024 * scale, 3]."""
     rng = np.random.default_rng(seed)
     size = round(WIDTH * scale) * SUPERSAMPLING, round(HEIGHT * scale) * SUPERSAMPLING
     y, x = np.mgrid[0 : HEIGHT / WIDTH : 192j, 0:1:256j]
     study = Image.fromarray(np.clip(0.9 * _colour(x, y), 0, 255).astype(np.uint8))
     paint, relief = study.resize(size, Image.Resampling.BICUBIC), Image.new("L", size, 90)
     brushes = ImageDraw.Draw(paint), ImageDraw.Draw(relief)
-    for width, length, density, noise in LAYERS:
+    for width, length, density, noise in LAYERS[:layers]:
         count = int(density * WIDTH * HEIGHT / 1000 / (width / 14))
         for _ in range(count):
             _stroke(rng, brushes, size[0], width, length, noise)

@@ -1,0 +1,44 @@
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from onestroke.errors import ModelError
+from onestroke.fast import export, networks
+from onestroke.runtime.session import open_model
+
+
+def test_the_contract(model):
+    graph = onnx.load(model).graph
+    shapes = {v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*graph.input, *graph.output)}
+    assert shapes == {"image": ["N", "H", "W", 3], "strength": [], "stylized": ["N", "H", "W", 3]}
+    assert graph.input[0].type.tensor_type.elem_type == graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert not any(t.external_data for t in graph.initializer)
+
+
+def test_strength_may_be_left_out(model):
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    photo = np.random.default_rng(0).integers(0, 256, (1, 40, 52, 3)).astype(np.uint8)
+    full = session.run(None, {"image": photo, "strength": np.asarray(1, np.float32)})[0]
+    none = session.run(None, {"image": photo, "strength": np.asarray(0, np.float32)})[0]
+    assert np.array_equal(session.run(None, {"image": photo})[0], full)
+    assert np.array_equal(none, photo)
+    assert not np.array_equal(full, photo)
+
+
+@pytest.mark.parametrize("name", networks.NETWORKS)
+def test_onnx_runtime_agrees_with_torch_at_five_sizes(name, tmp_path):
+    torch.manual_seed(2)
+    net = networks.build(name).eval()
+    card = export.export(net, export.make_card(name, name, net, painting="", licence=""), tmp_path / "m.onnx")
+    assert card.parity["most"] <= 1 and card.parity["mean"] < 0.05
+    assert open_model(tmp_path / "m.onnx", "cpu").card == card
+
+
+def test_a_graph_that_differs_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "parity", lambda *a: {"most": 7.0, "mean": 0.5})
+    net = networks.build("onestroke").eval()
+    with pytest.raises(ModelError, match="differs from torch by 7 levels"):
+        export.export(net, export.make_card("m", "onestroke", net, painting="", licence=""), tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,208 @@
+"""Whole runs, through the command that users type, on small crops and the first VGG layers."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from onestroke.cli.main import run as cli
+from onestroke.config import TrainConfig, merge, read_yaml
+from onestroke.errors import Diverged
+from onestroke.fast.module import StyleModule, load_checkpoint, rate_at
+from onestroke.runtime.stylize import Stylizer
+
+SMALL = ["--size", "32", "--batch", "2", "--style-size", "48", "--style-layers", "relu1_2", "relu2_1",
+         "--content-layers", "relu2_1", "--device", "cpu", "--val-every", "5", "--preview-every", "10"]  # fmt: skip
+
+
+def arguments(painting, photos, out, *more):
+    return [str(painting), "--content", str(photos), "--out", str(out), *SMALL, *more]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, painting, photos):
+    """An uninterrupted run of 24 steps."""
+    out = tmp_path_factory.mktemp("run") / "whole"
+    assert cli("train", arguments(painting, photos, out, "--steps", "24", "--save-every", "7")) == 0
+    return out
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(run / "last.ckpt")["state_dict"]
+
+
+def assert_same_weights(run, other):
+    wanted = weights_of(other)
+    found = weights_of(run)
+    assert found.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        assert torch.equal(found[name], tensor), name
+
+
+def test_a_run_leaves_everything_it_promises(finished):
+    with (finished / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    held_out = [float(row["total"]) for row in rows if row["part"] == "val"]
+    assert len(held_out) == 4 and held_out[-1] < held_out[0]
+    assert read_yaml(finished / "config.yaml")["steps"] == 24
+    assert {p.name for p in (finished / "previews").iterdir()} == {"step_000010.jpg", "step_000020.jpg", "step_000024.jpg"}
+    assert list((finished / "tensorboard").glob("events*"))
+    assert (finished / "sample.png").is_file()
+    card = Stylizer(finished / "stripes.onnx", device="cpu").card
+    assert card.steps == 24 and card.painting == "stripes.png" and set(card.objective) == {"style", "content", "tv", "total"}
+    assert card.parity["most"] <= 1
+    assert not list(finished.glob("*.part"))
+
+
+def test_vgg_is_not_in_the_checkpoint(finished):
+    assert not any("vgg" in name for name in weights_of(finished))
+    assert any("style" in name for name in weights_of(finished))  # the losses' units are
+
+
+def start(painting, photos, out, *more):
+    command = [sys.executable, "train.py", *arguments(painting, photos, out, *more)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for_rows(out, count, process):
+    until = time.monotonic() + 120
+    while time.monotonic() < until and process.poll() is None:
+        if (out / "metrics.csv").exists() and len((out / "metrics.csv").read_text().splitlines()) > count:
+            return
+        time.sleep(0.02)
+    process.kill()
+    pytest.fail(f"the run never got there: {process.stdout.read()}")
+
+
+def test_killed_and_resumed_gives_the_same_weights(tmp_path, painting, photos, finished):
+    out = tmp_path / "killed"
+    process = start(painting, photos, out, "--steps", "24", "--save-every", "7")
+    wait_for_rows(out, 2, process)
+    time.sleep(np.random.default_rng().uniform(0, 0.5))  # any moment will do, inside a save included
+    process.kill()
+    process.wait()
+    reached = load_checkpoint(out / "last.ckpt")["global_step"]
+    assert cli("train", ["--out", str(out), "--resume"]) == 0
+    assert reached <= 24
+    assert_same_weights(out, finished)
+    steps = [row.split(",")[0] for row in (out / "metrics.csv").read_text().splitlines() if ",train," in row]
+    assert steps == ["10", "20"]  # no row twice
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(tmp_path, painting, photos):
+    whole, out = tmp_path / "whole", tmp_path / "stopped"
+    process = start(painting, photos, out, "--steps", "400", "--save-every", "1000")
+    wait_for_rows(out, 2, process)
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, text
+    assert "--resume" in text and "Traceback" not in text
+    reached = load_checkpoint(out / "last.ckpt")["global_step"]
+    assert 0 < reached < 400
+    more = str(reached + 5)
+    assert cli("train", ["--out", str(out), "--resume", "--steps", more]) == 0
+    assert load_checkpoint(out / "last.ckpt")["global_step"] == reached + 5
+    assert not whole.exists()
+
+
+def test_minutes_become_steps_that_are_written_down(tmp_path, painting, photos):
+    out = tmp_path / "timed"
+    assert cli("train", arguments(painting, photos, out, "--minutes", "0.02", "--warmup", "2")) == 0
+    saved = read_yaml(out / "config.yaml")
+    assert saved["minutes"] == 0 and saved["steps"] == load_checkpoint(out / "last.ckpt")["global_step"]
+
+
+def test_the_rate_warms_up_and_falls_to_zero():
+    config = merge(TrainConfig(), {"steps": 100, "warmup": 10, "rate": 1.0}, "test")
+    rates = [rate_at(step, config) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == rates[10] == 1.0
+    assert rates[99] < 0.001 and all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+def test_nan_goes_back_with_half_the_rate_then_gives_up(tmp_path, painting, photos, monkeypatch, capsys):
+    watch, poisoned = StyleModule._watch, []
+
+    def poison(self, total):
+        if self.global_step == 9 and len(poisoned) < limit:
+            poisoned.append(self.rate_scale)
+            total = total * float("nan")
+        watch(self, total)
+
+    monkeypatch.setattr(StyleModule, "_watch", poison)
+    limit = 1
+    out = tmp_path / "once"
+    assert cli("train", arguments(painting, photos, out, "--steps", "12", "--save-every", "4")) == 0
+    assert "going back to step 8 with half the rate" in capsys.readouterr().out
+    assert load_checkpoint(out / "last.ckpt")["rate_scale"] == 0.5
+    assert all(torch.isfinite(tensor).all() for tensor in weights_of(out).values())
+    limit, poisoned = 99, []
+    assert cli("train", arguments(painting, photos, tmp_path / "always", "--steps", "12")) == 2
+    assert poisoned == [1, 0.5, 0.25, 0.125]
+    assert "use a smaller --rate" in capsys.readouterr().err
+
+
+def test_an_explosion_is_noticed():
+    module = StyleModule.__new__(StyleModule)
+    torch.nn.Module.__init__(module)
+    module.smoothed, module.lowest = torch.tensor(0.5), torch.tensor(0.4)
+    module._fabric = module._trainer = None
+    for _ in range(3):
+        StyleModule._watch(module, torch.tensor(1.2))  # batches differ
+    with pytest.raises(Diverged):
+        StyleModule._watch(module, torch.tensor(50.0))
+
+
+def test_resuming_refuses_what_would_make_it_another_run(finished, capsys):
+    assert cli("train", ["--out", str(finished), "--resume", "--network", "johnson"]) == 2
+    assert "network was 'onestroke'" in capsys.readouterr().err
+
+
+def test_a_finished_run_is_not_trained_over(finished, painting, photos, capsys):
+    before = os.stat(finished / "last.ckpt").st_mtime_ns
+    assert cli("train", arguments(painting, photos, finished, "--steps", "5")) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert os.stat(finished / "last.ckpt").st_mtime_ns == before
+
+
+def test_exporting_a_run_again_gives_the_same_picture(finished, tmp_path):
+    assert cli("export", [str(finished), "-o", str(tmp_path / "again.onnx")]) == 0
+    assert cli("export", [str(finished), "-o", str(tmp_path / "planes.onnx"), "--io", "float"]) == 0
+    photo = np.random.default_rng(0).integers(0, 256, (50, 67, 3)).astype(np.uint8)
+    wanted = Stylizer(finished / "stripes.onnx", "cpu")(photo)
+    assert np.array_equal(Stylizer(tmp_path / "again.onnx", "cpu")(photo), wanted)
+    planes = Stylizer(tmp_path / "planes.onnx", "cpu")
+    assert planes.card.io == "float"
+    assert np.abs(planes(photo).astype(int) - wanted).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["gone.jpg"], "gone.jpg: no such file"),
+        (["README.md"], "README.md: not a picture"),
+        (["--content", "gone"], "gone: no such folder"),
+        (["--network", "unet"], "network: unknown 'unet'"),
+        (["--style-layers", "relu9_9"], "layer 'relu9_9'"),
+        (["--batch", "0"], "batch: 0 is too small"),
+        (["--device", "tpu"], "device: unknown value 'tpu'"),
+        (["--config", "gone.yaml"], "gone.yaml: cannot read"),
+        (["--vgg-weights", "README.md"], "unknown kind of weights"),
+        (["--out", "README.md/run"], "cannot be written"),
+        (["--resume", "--out", "gone"], "gone holds no run"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(flags, message, painting, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("onestroke.samples.scenes.draw", lambda seed, size: np.zeros((size, size, 3), np.uint8))
+    tail = [] if "--out" in flags else ["--out", str(tmp_path / "run")]
+    assert cli("train", [*flags, *SMALL[:2], "--batch", "2", *SMALL[4:], *tail, *flags, "--steps", "1"][len(flags):]
+               if flags[0].startswith("--") else [*flags, *SMALL, *tail]) == 2  # fmt: skip
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,29 @@
+import numpy as np
+
+from onestroke.samples import painting, photos, scenes
+
+
+def test_the_painting_is_drawn_the_same_again():
+    assert np.array_equal(painting.draw(scale=0.06, layers=1), painting.draw(scale=0.06, layers=1))
+    assert not np.array_equal(painting.draw(scale=0.06, layers=1), painting.draw(seed=8, scale=0.06, layers=1))
+
+
+def test_the_committed_painting_comes_from_the_program():
+    """Its colours, at thumbnail scale, are those the program draws today."""
+    committed = painting.picture()
+    assert committed.shape == (768, 1024, 3)
+    shrunk = committed.reshape(8, 96, 8, 128, 3).mean((1, 3))
+    drawn = painting.draw(scale=0.25, layers=2).reshape(8, 24, 8, 32, 3).mean((1, 3))
+    assert np.abs(shrunk - drawn).mean() < 12
+
+
+def test_scenes_are_deterministic_and_varied():
+    first = [scenes.draw(seed, 64) for seed in range(6)]
+    assert np.array_equal(first[2], scenes.draw(2, 64))
+    assert len({scene.tobytes() for scene in first}) == 6
+    assert all(scene.std() > 5 for scene in first)
+
+
+def test_held_out_photos_are_apart_from_the_training_photos():
+    train, held_out = photos.train_photos(), photos.held_out_photos()
+    assert len(train) >= 8 and len(held_out) == 2 and not set(train) & set(held_out)
