@@ -18,7 +18,7 @@ def test_output_size_is_input_size(name, size):
     with torch.no_grad():
         stylised = networks.build(name)(torch.rand(2, 3, *size))
     assert stylised.shape == (2, 3, *size)
-    assert 0 <= stylised.min() and stylised.max() <= 1
+    assert stylised.min() >= 0 and stylised.max() <= 1
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -53,7 +53,9 @@ def test_kept_colors_are_the_photos(style):
     assert np.abs(chroma(kept) - chroma(wanted)).mean() < 3 < np.abs(chroma(plain) - chroma(wanted)).mean()
 
 
-@pytest.mark.parametrize("bad", [np.zeros((4, 4)), np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "bad", [np.zeros((4, 4)), np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)]
+)
 def test_wrong_arrays_are_named(style, bad):
     with pytest.raises(ImageError, match="uint8 RGB array"):
         style(bad)
@@ -99,7 +101,7 @@ def test_globs_and_clashes(tmp_path, photos):
     assert len(plan([str(photos / "*.png")], str(tmp_path / "o"), "s")) == 4
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "0.png").touch()
-    with pytest.raises(ConfigError, match="both .* would be written there"):
+    with pytest.raises(ConfigError, match=r"both .* would be written there"):
         plan([str(photos / "0.png"), str(tmp_path / "x" / "0.png")], str(tmp_path / "o"), "s")
 
 
