@@ -21,8 +21,8 @@ Array = NDArray[np.uint8]
 MOST_PIXELS = 500_000_000  # Pillow warns here, and refuses at twice as many
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
-READABLE = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".gif", ".ppm", ".pgm",
-                      ".jp2", ".tga"))  # fmt: skip
+READABLE = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".gif", ".ppm",
+                      ".pgm", ".jp2", ".tga"))  # fmt: skip
 WRITABLE = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP",
     ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".avif": "AVIF",

@@ -127,7 +127,7 @@ def _resumed(flags: dict[str, Any]) -> tuple[TrainConfig, Path]:
     saved = configs.merge(TrainConfig(), configs.read_yaml(folder / "config.yaml"), str(folder / "config.yaml"))
     for name, value in flags.items():
         same = asdict(saved)[name] == value or (name == "painting" and saved.painting == str(Path(value).resolve()))
-        if name not in CHANGEABLE and name != "minutes" and not same:
+        if name not in CHANGEABLE and not same:
             raise ConfigError(
                 f"resume: {name} was {asdict(saved)[name]!r} in {folder} and cannot become {value!r}; start a new run"
             )

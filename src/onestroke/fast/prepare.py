@@ -25,6 +25,7 @@ from onestroke.samples.painting import picture as sample_painting
 
 SAMPLE_SCENES = 150
 LEAST_PAINTING = 32
+LEAST_HELD_OUT = 300  # the shorter side of the smallest held-out sample photo
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def _photos(config: TrainConfig, console: Console) -> tuple[data.Photos, data.Ph
         return train, held_out.subset(which.tolist())
     if config.content:
         return data.split(train, config.val_photos)
-    return train, data.load_sources([(p.name, partial(_read, p)) for p in sample_photos.held_out_photos()], 32)
+    kept = [(path.name, partial(_read, path)) for path in sample_photos.held_out_photos()]
+    return train, data.load_sources(kept, min(config.size, LEAST_HELD_OUT))
 
 
 def _sample_photos(size: int) -> data.Photos:
