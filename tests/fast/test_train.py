@@ -87,7 +87,7 @@ def test_killed_and_resumed_gives_the_same_weights(tmp_path, painting, photos, f
     wait_for_rows(out, 2, process)
     time.sleep(np.random.default_rng().uniform(0, 0.5))  # any moment will do, inside a save included
     process.kill()
-    process.wait()
+    process.communicate()
     reached = load_checkpoint(out / "last.ckpt")["global_step"]
     assert cli("train", ["--out", str(out), "--resume"]) == 0
     assert reached <= 24

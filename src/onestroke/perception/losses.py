@@ -21,8 +21,9 @@ def _full(x: Tensor) -> Tensor:
 
 def gram(features: Tensor) -> Tensor:
     """Gram matrix [N, C, C] of features [N, C, H, W], divided by H*W so that it does not depend on size; in fp32 or more."""
-    flat = _full(features.flatten(2))
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
+    # Positions before channels: a view, not a copy, of the channels_last memory that the features come in.
+    flat = _full(features.permute(0, 2, 3, 1).flatten(1, 2))
+    return flat.transpose(1, 2) @ flat / flat.shape[1]
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:
