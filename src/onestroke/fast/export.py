@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,8 @@ def export(net: Framed, card: ModelCard, path: Path) -> ModelCard:
     except OSError as error:
         raise ModelError(f"{path}: cannot be written ({error.strerror or error})") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     return card
 
 
