@@ -16,6 +16,15 @@ import yaml
 from onestroke.errors import ConfigError
 
 
+# The painting in the box (samples/painting.py).
+SAMPLE_PAINTING = "brushwork"
+
+
+def style_name(painting: str) -> str:
+    """What a style is called: its painting's file name without extension; SAMPLE_PAINTING where none was given."""
+    return Path(painting).stem if painting else SAMPLE_PAINTING
+
+
 def _f(default: Any, text: str, *, least: float | None = None, choices: tuple[str, ...] = ()) -> Any:
     """A dataclass field with its help text, its least allowed value and its allowed names."""
     meta = {"help": text, "least": least, "choices": choices}

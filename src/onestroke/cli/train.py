@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from onestroke import config as configs
-from onestroke.config import QUICK, TrainConfig
+from onestroke.config import QUICK, TrainConfig, style_name
 from onestroke.errors import ConfigError
-from onestroke.samples.painting import style_name
 
 # What a run in progress may change without ceasing to be the same run.
 CHANGEABLE = ("out", "steps", "val_every", "preview_every", "save_every", "device", "workers", "precision", "vgg_weights")

@@ -17,14 +17,12 @@ from torch import Tensor, nn
 
 from onestroke import config as configs
 from onestroke.card import ModelCard
-from onestroke.config import TrainConfig
+from onestroke.config import SAMPLE_PAINTING, TrainConfig, style_name
 from onestroke.errors import ConfigError, ModelError
 from onestroke.fast.module import CHECKPOINT, CONFIG, load_checkpoint, trained_network
 from onestroke.fast.networks import NETWORKS, Framed
 from onestroke.images import Array
 from onestroke.runtime.session import open_model
-from onestroke.samples.painting import NAME as SAMPLE_PAINTING
-from onestroke.samples.painting import style_name
 
 OPSET = 18
 # Batch, height, width at which ONNX Runtime must agree with torch: small, odd, video, panorama, batch.

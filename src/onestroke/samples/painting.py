@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from onestroke.config import SAMPLE_PAINTING
 from onestroke.images import Array, read_image, save_image
 
-NAME = "brushwork"
 WIDTH, HEIGHT, SUPERSAMPLING = 1024, 768, 2
 # Brush width and length in pixels, strokes per 1,000 pixels of canvas, opacity of the layer's colour noise.
 LAYERS = ((44, 190, 1.3, 0.05), (26, 130, 3.2, 0.07), (14, 90, 8.0, 0.09), (8, 60, 9.0, 0.12))
@@ -30,13 +30,8 @@ Field = NDArray[Any]
 
 def picture() -> Array:
     """The committed picture, uint8 [768, 1024, 3]."""
-    with importlib.resources.as_file(importlib.resources.files("onestroke.samples") / f"{NAME}.jpg") as path:
+    with importlib.resources.as_file(importlib.resources.files("onestroke.samples") / f"{SAMPLE_PAINTING}.jpg") as path:
         return read_image(path).rgb
-
-
-def style_name(painting: str) -> str:
-    """What a style is called: its painting's file name without extension; NAME where no painting was given."""
-    return Path(painting).stem if painting else NAME
 
 
 def draw(seed: int = 7, scale: float = 1.0, layers: int = len(LAYERS)) -> Array:
