@@ -15,7 +15,6 @@ import yaml
 
 from onestroke.errors import ConfigError
 
-
 # The painting in the box (samples/painting.py).
 SAMPLE_PAINTING = "brushwork"
 
