@@ -12,6 +12,10 @@ def test_gram_by_hand():
 
 def test_gram_is_at_least_fp32():
     assert gram(torch.rand(1, 3, 4, 4, dtype=torch.bfloat16)).dtype == torch.float32
+    features = 100 * torch.rand(1, 3, 40, 40)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = gram(features)
+    assert torch.equal(mixed, gram(features))
 
 
 def test_gram_ignores_where_things_are():

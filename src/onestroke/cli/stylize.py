@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    console = Console(highlight=False, stderr=True)
+    console = Console(highlight=False, stderr=True, soft_wrap=True)
     console.print(stylizer.model.note or f"{stylizer.card.name} on {stylizer.model.device}", style="dim", markup=False)
     failed = 0
     work = stylize_files(stylizer, jobs, strength=flags.strength, keep_colors=flags.keep_colors, size=flags.size)

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from onestroke.fast import run
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     began = time.monotonic()
     result = run.train(config, folder, console)
     if result.model is None:

@@ -23,7 +23,8 @@ def gram(features: Tensor) -> Tensor:
     """Gram matrix [N, C, C] of features [N, C, H, W], divided by H*W so that it does not depend on size; in fp32 or more."""
     # Positions before channels: a view, not a copy, of the channels_last memory that the features come in.
     flat = _full(features.permute(0, 2, 3, 1).flatten(1, 2))
-    return flat.transpose(1, 2) @ flat / flat.shape[1]
+    with torch.autocast(features.device.type, enabled=False):  # which would take the product back to half precision
+        return flat.transpose(1, 2) @ flat / flat.shape[1]
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:
