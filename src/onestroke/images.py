@@ -156,8 +156,9 @@ def find_images(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in READABLE:
-                yield Path(root, name)
+            path = Path(root, name)
+            if not name.startswith(".") and path.suffix.lower() in READABLE and path.is_file():
+                yield path
 
 
 def resize(rgb: Array, *, shorter: int | None = None, longer: int | None = None) -> Array:

@@ -73,3 +73,16 @@ def test_the_cache_is_the_photo(tmp_path):
         Image.fromarray(array).save(tmp_path / f"{i}.png")
     loaded = data.load_folder(tmp_path, 32)
     assert np.array_equal(loaded[1], read_image(tmp_path / "1.png").rgb)
+
+
+def test_an_unwritable_cache_is_named(photos, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ONESTROKE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match="set ONESTROKE_CACHE"):
+        data.load_folder(photos, 32)
+
+
+def test_a_dangling_link_is_no_photo(tmp_path):
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    with pytest.raises(DataError, match="holds no photos"):
+        data.load_folder(tmp_path, 32)

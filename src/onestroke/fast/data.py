@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -78,19 +79,32 @@ def load_folder(folder: Path, size: int, progress: Callable[[int, int], None] | 
     key = hashlib.sha256(json.dumps([str(folder.resolve()), size, KEPT_SCALE, stats]).encode()).hexdigest()[:16]
     path = cache_folder() / "photos" / f"{key}.u8"
     if not path.with_suffix(".json").is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part")
-        with temporary.open("wb") as file:
-            index, skipped = _decode(sources, size, file.write, progress)
-        if not index:
-            temporary.unlink()
-            raise DataError(f"{folder}: none of {len(sources)} photos is usable; {skipped[0]}")
-        temporary.replace(path)
-        described = path.with_suffix(".json.part")
-        described.write_text(json.dumps({"index": index, "skipped": skipped}))
-        described.replace(path.with_suffix(".json"))
+        try:
+            _fill_cache(path, folder, sources, size, progress)
+        except OSError as error:
+            reason = error.strerror or error
+            raise DataError(f"{path.parent}: the photo cache cannot be written ({reason}); set ONESTROKE_CACHE") from None
     meta = json.loads(path.with_suffix(".json").read_text())
     return Photos(np.memmap(path, np.uint8, "r"), [tuple(entry) for entry in meta["index"]], meta["skipped"])
+
+
+def _fill_cache(
+    path: Path, folder: Path, sources: Sequence[Source], size: int, progress: Callable[[int, int], None] | None
+) -> None:
+    """Write the pixels, then their index, each to a temporary name first: an index means that the pixels are whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels, described = (path.with_suffix(f"{suffix}.{os.getpid()}.part") for suffix in (".u8", ".json"))
+    try:
+        with pixels.open("wb") as file:
+            index, skipped = _decode(sources, size, file.write, progress)
+        if not index:
+            raise DataError(f"{folder}: none of {len(sources)} photos is usable; {skipped[0]}")
+        described.write_text(json.dumps({"index": index, "skipped": skipped}))
+        pixels.replace(path)
+        described.replace(path.with_suffix(".json"))
+    finally:
+        pixels.unlink(missing_ok=True)
+        described.unlink(missing_ok=True)
 
 
 def load_sources(sources: Sequence[Source], size: int) -> Photos:
