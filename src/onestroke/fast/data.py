@@ -62,10 +62,11 @@ def folder_sources(folder: Path) -> list[Source]:
         raise DataError(f"{folder}: holds no photos; name a folder with .jpg, .png or other pictures")
     if len(paths) > MOST_PHOTOS:
         paths = [paths[i] for i in np.linspace(0, len(paths) - 1, MOST_PHOTOS).astype(int)]
-    return [(str(path.relative_to(folder)), partial(_read, path)) for path in paths]
+    return [(str(path.relative_to(folder)), partial(read_rgb, path)) for path in paths]
 
 
-def _read(path: Path) -> Array:
+def read_rgb(path: Path) -> Array:
+    """A picture file's pixels, uint8 [H, W, 3]; raises ImageError."""
     return read_image(path).rgb
 
 

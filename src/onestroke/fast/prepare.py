@@ -15,8 +15,9 @@ from rich.console import Console
 from onestroke.config import TrainConfig
 from onestroke.errors import ConfigError, DataError, ImageError
 from onestroke.fast import data, networks
+from onestroke.fast.data import read_rgb
 from onestroke.fast.module import to_float
-from onestroke.images import Array, read_image, resize
+from onestroke.images import Array, resize
 from onestroke.perception import vgg, weights
 from onestroke.perception.losses import PerceptualLoss
 from onestroke.samples import photos as sample_photos
@@ -48,7 +49,7 @@ def prepare(config: TrainConfig, console: Console) -> Materials:
     painting = _painting(config)
     train, held_out = _photos(config, console)
     sampled = not (config.content or config.val)
-    preview = _read(sample_photos.held_out_photos()[-1]) if sampled else np.array(held_out[len(held_out) // 2])
+    preview = read_rgb(sample_photos.held_out_photos()[-1]) if sampled else np.array(held_out[len(held_out) // 2])
     workers = config.workers if config.workers >= 0 else min(8, (os.cpu_count() or 2) - 1) if device.type == "cuda" else 0
     photos = data.PhotoModule(train, held_out, size=config.size, batch=config.batch, seed=config.seed, workers=workers)
     return Materials(photos, _loss(config, painting, photos, device), preview, device)
@@ -60,12 +61,8 @@ def _device(config: TrainConfig) -> torch.device:
     return torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _read(path: Path) -> Array:
-    return read_image(path).rgb
-
-
 def _painting(config: TrainConfig) -> Array:
-    painting = _read(Path(config.painting)) if config.painting else sample_painting()
+    painting = read_rgb(Path(config.painting)) if config.painting else sample_painting()
     if min(painting.shape[:2]) < LEAST_PAINTING:
         size = f"{painting.shape[1]}x{painting.shape[0]}"
         raise ImageError(f"{config.painting}: {size} pixels are too few for a painting; use {LEAST_PAINTING} or more a side")
@@ -81,13 +78,13 @@ def _photos(config: TrainConfig, console: Console) -> tuple[data.Photos, data.Ph
         return train, held_out.subset(which.tolist())
     if config.content:
         return data.split(train, config.val_photos)
-    kept = [(path.name, partial(_read, path)) for path in sample_photos.held_out_photos()]
+    kept = [(path.name, partial(read_rgb, path)) for path in sample_photos.held_out_photos()]
     return train, data.load_sources(kept, min(config.size, LEAST_HELD_OUT))
 
 
 def _sample_photos(size: int) -> data.Photos:
     """Photographs from installed packages, and procedural scenes beside them."""
-    sources: list[data.Source] = [(path.name, partial(_read, path)) for path in sample_photos.train_photos()]
+    sources: list[data.Source] = [(path.name, partial(read_rgb, path)) for path in sample_photos.train_photos()]
     sources += [(f"scene {i}", partial(scenes.draw, i, 2 * size)) for i in range(SAMPLE_SCENES)]
     photos = data.load_sources(sources, size)
     if not photos:

@@ -99,12 +99,8 @@ def _fit(config: TrainConfig, materials: Materials, folder: Path, console: Conso
             if scale < 0.5**MOST_RETRIES:
                 again = f"{error}, even at 1/{2**MOST_RETRIES} of the rate"
                 raise TrainingError(f"{again}; use a smaller --rate than {config.rate:g}") from None
-            console.print(f"{error}; going back to step {start_of(checkpoint)} with half the rate", style="yellow")
-
-
-def start_of(checkpoint: Path) -> int:
-    """The step that a run resumes at."""
-    return int(load_checkpoint(checkpoint)["global_step"])
+            back = load_checkpoint(checkpoint)["global_step"]
+            console.print(f"{error}; going back to step {back} with half the rate", style="yellow")
 
 
 def _trainer(config: TrainConfig, folder: Path, device: torch.device, hooks: list[pl.Callback]) -> pl.Trainer:
