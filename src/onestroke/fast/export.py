@@ -79,7 +79,7 @@ def export_run(folder: Path, target: Path | None = None, io: str = "uint8", obje
         vgg=config.vgg,
         steps=checkpoint["global_step"],
         train_size=config.size,
-        objective=objective or checkpoint.get("objective", {}),
+        objective=objective or {},
     )
     export(net, card, target)
     return target
@@ -108,7 +108,7 @@ def export(net: Framed, card: ModelCard, path: Path) -> ModelCard:
     than PARITY_MOST levels anywhere or PARITY_MEAN on average, or where the place cannot be written.
     """
     wrapper = WRAPPERS[card.io](net).eval()
-    model = _trace(wrapper, card.io)
+    model = _trace(wrapper, card)
     temporary = path.with_name(f".{path.name}.part")
     try:
         _save(model, card, temporary)
@@ -125,11 +125,10 @@ def export(net: Framed, card: ModelCard, path: Path) -> ModelCard:
     return card
 
 
-def _trace(wrapper: FloatIO, io: str) -> onnx.ModelProto:
+def _trace(wrapper: FloatIO, card: ModelCard) -> onnx.ModelProto:
     """The ONNX graph with dynamic N, H, W, and strength as an input with a default."""
-    least = 16
-    n, h, w = torch.export.Dim("N", min=1), torch.export.Dim("H", min=least), torch.export.Dim("W", min=least)
-    if io == "uint8":
+    n, h, w = torch.export.Dim("N", min=1), torch.export.Dim("H", min=card.minimum), torch.export.Dim("W", min=card.minimum)
+    if card.io == "uint8":
         image, dims = torch.randint(0, 256, (2, 72, 88, 3), dtype=torch.uint8), {0: n, 1: h, 2: w}
     else:
         image, dims = torch.rand(2, 3, 72, 88), {0: n, 2: h, 3: w}
