@@ -28,8 +28,8 @@ def test_a_typo_gets_the_nearest_name():
         ({"rate": "fast"}, "rate: expected a number"),
         ({"rate": float("nan")}, "rate: nan is too small"),
         ({"vgg": "vgg11"}, "vgg: unknown value 'vgg11'; choose from vgg16, vgg19"),
-        ({"style_layers": "relu1_1"}, "style_layers: expected a list of names"),
-        ({"style_layers": []}, "style_layers: expected a list of names"),
+        ({"style_layers": "relu1_1"}, "style_layers: expected a list"),
+        ({"style_layers": []}, "style_layers: expected a list"),
     ],
 )
 def test_wrong_values_are_named(values, message):

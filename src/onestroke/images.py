@@ -165,7 +165,18 @@ def resize(rgb: Array, *, shorter: int | None = None, longer: int | None = None)
     """`rgb` [H, W, 3] scaled, aspect kept, so that its shorter or its longer side has the given length in pixels."""
     height, width = rgb.shape[:2]
     scale = shorter / min(height, width) if shorter else (longer or max(height, width)) / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    if size == (width, height):
-        return rgb
-    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS))
+    return resize_to(rgb, max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def resize_to(pixels: Array, height: int, width: int) -> Array:
+    """`pixels` [H, W, 3] or [H, W] at exactly this size (Lanczos)."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def with_colors_of(photo: Array, stylised: Array) -> Array:
+    """Luma (BT.601) of `stylised`, chroma of `photo`, both [H, W, 3]."""
+    luma = Image.fromarray(np.ascontiguousarray(stylised)).convert("YCbCr").getchannel(0)
+    _, blue, red = Image.fromarray(photo).convert("YCbCr").split()
+    return np.asarray(Image.merge("YCbCr", (luma, blue, red)).convert("RGB"))

@@ -13,6 +13,7 @@ VERBS = {
     "stylize": "paint photos with a trained style",
     "train": "train a network on a painting",
     "export": "write a run's network as .onnx",
+    "gatys": "paint one photo by optimising its pixels",
 }
 
 

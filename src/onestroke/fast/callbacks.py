@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from onestroke.fast.module import StyleModule, to_float
 from onestroke.images import Array, save_image
+from onestroke.interrupt import Interrupt
 
 COLUMNS = ("step", "part", "total", "style", "content", "tv", "rate", "seconds")
 
@@ -44,38 +44,26 @@ class Checkpoint(pl.Callback):
         temporary.replace(self.path)
 
 
-class Interrupt(pl.Callback):
+class StopOnInterrupt(pl.Callback):
     """Ctrl-C finishes the step at hand and stops, so that the saved state is exact; a second one stops at once.
 
     Stands before Checkpoint in the list, which then sees `should_stop`.
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
+        self.interrupt = Interrupt()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take SIGINT."""
-
-        def handler(number: int, frame: Any) -> None:
-            if self.asked:
-                raise KeyboardInterrupt
-            self.asked = True
-
-        try:
-            self._before = signal.signal(signal.SIGINT, handler)
-        except ValueError:  # not in the main thread, where there is no Ctrl-C to take
-            self._before = None
+        self.interrupt.__enter__()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """Pass the wish on."""
-        trainer.should_stop = trainer.should_stop or self.asked
+        trainer.should_stop = trainer.should_stop or self.interrupt.asked
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Give SIGINT back."""
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
+        self.interrupt.__exit__()
 
 
 class Previews(pl.Callback):

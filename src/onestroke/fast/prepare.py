@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from onestroke.config import TrainConfig
-from onestroke.errors import ConfigError, DataError, ImageError
+from onestroke.errors import DataError, ImageError
 from onestroke.fast import data, networks
 from onestroke.fast.data import read_rgb
 from onestroke.fast.module import to_float
@@ -45,7 +45,7 @@ def prepare(config: TrainConfig, console: Console) -> Materials:
     Raises ConfigError, ImageError, DataError or WeightsError.
     """
     networks.build(config.network)
-    device = _device(config)
+    device = vgg.choose_device(config.device)
     painting = _painting(config)
     train, held_out = _photos(config, console)
     sampled = not (config.content or config.val)
@@ -53,12 +53,6 @@ def prepare(config: TrainConfig, console: Console) -> Materials:
     workers = config.workers if config.workers >= 0 else min(8, (os.cpu_count() or 2) - 1) if device.type == "cuda" else 0
     photos = data.PhotoModule(train, held_out, size=config.size, batch=config.batch, seed=config.seed, workers=workers)
     return Materials(photos, _loss(config, painting, photos, device), preview, device)
-
-
-def _device(config: TrainConfig) -> torch.device:
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device: cuda asked for, but torch sees no GPU; use --device cpu")
-    return torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _painting(config: TrainConfig) -> Array:

@@ -84,7 +84,7 @@ def _fit(config: TrainConfig, materials: Materials, folder: Path, console: Conso
             folder,
             materials.device,
             [
-                callbacks.Interrupt(),
+                callbacks.StopOnInterrupt(),
                 callbacks.Checkpoint(checkpoint, config.save_every),
                 callbacks.Previews(resize(materials.preview, longer=PREVIEW_SIDE), folder / "previews", config.preview_every),
                 callbacks.Metrics(folder / "metrics.csv"),

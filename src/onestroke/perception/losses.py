@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from onestroke.perception.gram import outer_sum
 from onestroke.perception.vgg import VGGFeatures
 
 
@@ -21,10 +22,7 @@ def _full(x: Tensor) -> Tensor:
 
 def gram(features: Tensor) -> Tensor:
     """Gram matrix [N, C, C] of features [N, C, H, W], divided by H*W so that it does not depend on size; in fp32 or more."""
-    # Positions before channels: a view, not a copy, of the channels_last memory that the features come in.
-    flat = _full(features.permute(0, 2, 3, 1).flatten(1, 2))
-    with torch.autocast(features.device.type, enabled=False):  # which would take the product back to half precision
-        return flat.transpose(1, 2) @ flat / flat.shape[1]
+    return outer_sum(features) / (features.shape[2] * features.shape[3])
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ from onestroke.perception import formats
 # ImageNet means, RGB. Caffe lineage (Oxford, Keras, jcjohnson, MatConvNet): input 255*x - mean. torchvision: (x - mean) / std.
 CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 TORCHVISION_MEAN, TORCHVISION_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# The standard deviation of the inputs that each lineage was trained on. Activations are about proportional to it.
+SPREAD = {"caffe": 57.6, "torchvision": 1.0}
 
 # The top left values of the first kernel, RGB, tell the published trainings apart, and their order tells RGB from BGR.
 FINGERPRINTS = {
@@ -45,6 +47,20 @@ class VGGWeights:
     convolutions: dict[str, tuple[Tensor, Tensor]]
     mean: Tensor
     source: str
+    lineage: str
+
+    def as_lineage(self, lineage: str) -> VGGWeights:
+        """The same network with all activations scaled to the size usual in `lineage` ("caffe" or "torchvision").
+
+        ReLU networks scale with their first kernel and their biases, so that this is exact; published loss weights, which
+        belong to one lineage, then roughly hold for the other.
+        """
+        factor = SPREAD[lineage] / SPREAD[self.lineage]
+        scaled = {
+            name: (kernel * factor if name == "conv1_1" else kernel, bias * factor)
+            for name, (kernel, bias) in self.convolutions.items()
+        }
+        return VGGWeights(self.variant, scaled, self.mean, self.source, lineage)
 
 
 def resolve(variant: str, file: str | Path | None = None) -> VGGWeights:
@@ -91,7 +107,7 @@ def interpret(variant: str, raw: formats.Raw, source: str) -> VGGWeights:
     else:
         first, mean = first / torch.tensor(TORCHVISION_STD).view(1, 3, 1, 1), TORCHVISION_MEAN
     convolutions["conv1_1"] = first.contiguous(), first_bias
-    return VGGWeights(variant, convolutions, torch.tensor(mean), source)
+    return VGGWeights(variant, convolutions, torch.tensor(mean), source, lineage)
 
 
 def _first_values(raw: formats.Raw) -> list[float]:
@@ -176,9 +192,9 @@ def _from_cache(variant: str, path: Path) -> VGGWeights | None:
             mean = file.get_tensor("mean")
     except (OSError, SafetensorError):
         return None
-    if digest(convolutions) != meta.get("sha256"):
+    if digest(convolutions) != meta.get("sha256") or "lineage" not in meta:
         return None
-    return VGGWeights(variant, convolutions, mean, meta["source"])
+    return VGGWeights(variant, convolutions, mean, meta["source"], meta["lineage"])
 
 
 def _to_cache(weights: VGGWeights, path: Path) -> None:
@@ -191,7 +207,8 @@ def _to_cache(weights: VGGWeights, path: Path) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, {"sha256": digest(weights.convolutions), "source": weights.source})
+        described = {"sha256": digest(weights.convolutions), "source": weights.source, "lineage": weights.lineage}
+        save_file(tensors, temporary, described)
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)

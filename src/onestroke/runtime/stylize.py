@@ -8,11 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from onestroke.card import ModelCard
 from onestroke.errors import ConfigError, ImageError, OnestrokeError
-from onestroke.images import WRITABLE, Array, find_images, output_format, read_image, resize, save_image
+from onestroke.images import (
+    WRITABLE,
+    Array,
+    find_images,
+    output_format,
+    read_image,
+    resize,
+    resize_to,
+    save_image,
+    with_colors_of,
+)
 from onestroke.runtime.session import open_model
 
 
@@ -44,15 +53,8 @@ class Stylizer:
         padded = np.pad(photos, ((0, 0), (0, down), (0, right), (0, 0)), "edge") if down or right else photos
         stylised = self.model.run(padded, strength)[:, :height, :width]
         if keep_colors:
-            stylised = np.stack([_with_colors_of(p, s) for p, s in zip(photos, stylised, strict=True)])
+            stylised = np.stack([with_colors_of(p, s) for p, s in zip(photos, stylised, strict=True)])
         return stylised if photo.ndim == 4 else stylised[0]
-
-
-def _with_colors_of(photo: Array, stylised: Array) -> Array:
-    """Luma (BT.601) of `stylised`, chroma of `photo`."""
-    luma = Image.fromarray(np.ascontiguousarray(stylised)).convert("YCbCr").getchannel(0)
-    _, blue, red = Image.fromarray(photo).convert("YCbCr").split()
-    return np.asarray(Image.merge("YCbCr", (luma, blue, red)).convert("RGB"))
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,7 @@ def stylize_files(
             if size:
                 picture.rgb = resize(picture.rgb, longer=size)
                 if picture.alpha is not None:
-                    extent = picture.rgb.shape[1::-1]
-                    picture.alpha = np.asarray(Image.fromarray(picture.alpha).resize(extent, Image.Resampling.LANCZOS))
+                    picture.alpha = resize_to(picture.alpha, *picture.rgb.shape[:2])
             save_image(job.target, stylizer(picture.rgb, strength, keep_colors), like=picture)
             yield job, None
         except OnestrokeError as error:

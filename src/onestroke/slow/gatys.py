@@ -1,0 +1,244 @@
+"""A photo painted by optimising its pixels (Gatys, Ecker & Bethge 2015), from a recipe and pictures to the result."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from onestroke.errors import ConfigError, OnestrokeError
+from onestroke.images import Array, read_image, resize_to, with_colors_of
+from onestroke.perception import vgg, weights
+from onestroke.perception.vgg import stride
+from onestroke.slow import colors, presets, regions
+from onestroke.slow.objective import GatysObjective, Regions, Targets, style_targets
+from onestroke.slow.optimize import PixelOptimizer, Step, Updates
+from onestroke.slow.presets import Recipe
+from onestroke.slow.tiles import free_memory, tile_side
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A painting [h, w, 3], where it counts (`alpha` [h, w], 255 everywhere if None), its region map, its share in a blend."""
+
+    name: str
+    rgb: Array
+    alpha: Array | None = None
+    regions: Array | None = None
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: `scale` of `scales`, its size in pixels (height, width), and the optimiser's step."""
+
+    scale: int
+    scales: int
+    size: tuple[int, int]
+    step: Step
+
+
+class Gatys:
+    """One photo and its paintings, on the way to one picture. `run`, then `picture`.
+
+    photo: uint8 [H, W, 3]; region_map: of its size, flat colours, or None; memory: megabytes for VGG's passes, above which
+    they are tiled (0: half of what is free). Raises a OnestrokeError for anything that does not fit, before any work.
+    """
+
+    def __init__(
+        self, recipe: Recipe, photo: Array, paintings: Sequence[Painting], *, region_map: Array | None = None,
+        device: torch.device | None = None, memory: int = 0,
+    ) -> None:  # fmt: skip
+        self.recipe, self.photo = recipe, photo
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.layers = [*recipe.style_layers, *recipe.content_layers]
+        found = weights.resolve(recipe.vgg, recipe.vgg_weights or None).as_lineage(recipe.lineage)
+        border: vgg.Border = "replicate" if recipe.border == "replicate" else "zeros"
+        self.vgg = vgg.build(found, self.layers, recipe.pooling, self.device, border)
+        self.memory = memory or free_memory(self.device)
+        self.sizes = sizes(recipe, photo.shape[0], photo.shape[1])
+        self.paintings = [_recolored(p, photo, recipe.colors) for p in paintings]
+        self.masks, self.painting_masks = _masks(photo, region_map, paintings)
+        tile_side(*self.sizes[-1], self.memory, recipe.vgg, self.layers)
+        self.source = colors.grey(photo) if recipe.colors == "luminance" else photo
+        self.start = _start(recipe, self.source, *self.sizes[0]).to(self.device)
+        self.scale, self.pixels = 0, None
+        self.optimizer: PixelOptimizer | None = None
+
+    def run(self, callback: Callable[[Progress], bool | None] | None = None) -> bool:
+        """Through all scales, from wherever it is. Returns False where the callback returned True to stop early."""
+        stopped = False
+
+        def watch(step: Step) -> bool:
+            nonlocal stopped
+            stopped = bool(callback and callback(Progress(self.scale, len(self.sizes), self.sizes[self.scale], step)))
+            return stopped
+
+        while True:
+            optimizer = self.optimizer = self.optimizer or self._begin()
+            optimizer.run(watch)
+            if stopped:
+                return False
+            if self.scale == len(self.sizes) - 1:
+                return True
+            self.scale += 1
+            objective, steps = self._objective(), presets.steps_at(self.recipe, self.scale)
+            self.optimizer = optimizer.resized(self.sizes[self.scale], objective, steps)
+
+    def _begin(self) -> PixelOptimizer:
+        kept = {f.name: getattr(self.recipe, f.name) for f in fields(Updates)}
+        return PixelOptimizer(self.start, self._objective(), Updates(**kept), presets.steps_at(self.recipe, self.scale))
+
+    def _objective(self) -> GatysObjective:
+        height, width = self.sizes[self.scale]
+        side = tile_side(height, width, self.memory, self.recipe.vgg, self.layers)
+        photo = tensor(resize_to(self.source, height, width)).to(self.device)
+        return GatysObjective(
+            self.vgg, self.recipe, self.targets(height, width), photo, self._at(self.masks, height, width), side
+        )
+
+    def targets(self, height: int, width: int) -> Targets:
+        """The paintings' statistics for a picture of this size: of its area times style_scale^2, but never enlarged."""
+        prepared: list[tuple[Tensor, Regions]] = []
+        for painting, masks in zip(self.paintings, self.painting_masks, strict=True):
+            h, w = painting.rgb.shape[:2]
+            factor = min(1.0, self.recipe.style_scale * (height * width / (h * w)) ** 0.5)
+            h, w = (max(1, round(extent * factor)) for extent in (h, w))
+            _check_side(min(h, w), self.layers, f"{painting.name}: the painting, at {w}x{h} pixels,", "--style-scale")
+            prepared.append((tensor(resize_to(painting.rgb, h, w)).to(self.device), self._at(masks, h, w)))
+        names = list(self.recipe.style_layers)
+        side = max(tile_side(p.shape[2], p.shape[3], self.memory, self.recipe.vgg, names) for p, _ in prepared)
+        return style_targets(self.vgg, self.recipe, prepared, [p.share for p in self.paintings], side)
+
+    def _at(self, masks: Sequence[regions.Weights | None], height: int, width: int) -> list[Tensor | None]:
+        return [None if m is None else F.adaptive_avg_pool2d(torch.from_numpy(m)[None, None], (height, width)).to(self.device)
+                for m in masks]  # fmt: skip
+
+    @property
+    def picture(self) -> Array:
+        """The result so far, uint8 [h, w, 3], at the last scale's size."""
+        assert self.optimizer is not None
+        pixels = levels(self.optimizer.result())[0]
+        pixels = resize_to(pixels, *self.sizes[-1])
+        if self.recipe.colors == "luminance":
+            return with_colors_of(resize_to(self.photo, *self.sizes[-1]), pixels)
+        return pixels
+
+    def save(self, path: Path) -> None:
+        """The state, atomically. Raises OnestrokeError where it cannot be written; an older state is then still whole."""
+        assert self.optimizer is not None
+        temporary = path.with_name(path.name + ".part")
+        state = {"digest": self._digest(), "scale": self.scale, "optimizer": self.optimizer.state_dict()}
+        try:
+            torch.save(state, temporary)
+            temporary.replace(path)
+        except (OSError, RuntimeError) as error:
+            raise OnestrokeError(f"{path}: the state cannot be written ({getattr(error, 'strerror', None) or error})") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def load(self, path: Path) -> None:
+        """Go on from a saved state. Raises ConfigError where it is damaged, or of other pictures or settings."""
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as error:
+            raise ConfigError(f"{path}: no state to resume from ({type(error).__name__}); leave out --resume") from None
+        if state.get("digest") != self._digest():
+            raise ConfigError(f"{path}: belongs to other pictures or settings; repeat them, or leave out --resume")
+        self.scale = state["scale"]
+        self.start = torch.zeros(1, 3, *self.sizes[self.scale], device=self.device)
+        self.optimizer = self._begin()
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _digest(self) -> str:
+        """What a state belongs to: pictures and settings, except the numbers of steps."""
+        settings = {k: v for k, v in asdict(self.recipe).items() if k not in ("steps", "tolerance", "vgg_weights")}
+        sha = hashlib.sha256(repr(settings).encode())
+        for pixels in (self.photo, *(p.rgb for p in self.paintings), *self.masks):
+            sha.update(b"" if pixels is None else np.ascontiguousarray(pixels).tobytes())
+        return sha.hexdigest()
+
+
+def sizes(recipe: Recipe, height: int, width: int) -> list[tuple[int, int]]:
+    """(height, width) of all scales for a photo of this size; those too small for the deepest layer are left out.
+
+    Raises ConfigError where even the last is.
+    """
+    measure = {"longer": max(height, width), "shorter": min(height, width), "height": height}[recipe.side]
+    found = [(max(1, round(height * end / measure)), max(1, round(width * end / measure)))
+             for end in presets.scales(recipe, recipe.size)]  # fmt: skip
+    layers = [*recipe.style_layers, *recipe.content_layers]
+    h, w = found[-1]
+    _check_side(min(h, w), layers, f"size: the photo, at {w}x{h} pixels,", "--size")
+    return [size for size in found if min(size) >= max(stride(layer) for layer in layers)]
+
+
+def _check_side(side: int, layers: Sequence[str], what: str, flag: str) -> None:
+    deepest = max(layers, key=stride)
+    if side < stride(deepest):
+        raise ConfigError(f"{what} is too small for {deepest}, which needs {stride(deepest)}; use a larger {flag}")
+
+
+def _recolored(painting: Painting, photo: Array, how: str) -> Painting:
+    change = {"match": colors.matched, "luminance": colors.grey_matched}.get(how)
+    rgb = change(painting.rgb, photo) if change else painting.rgb
+    return Painting(painting.name, rgb, painting.alpha, painting.regions, painting.share)
+
+
+def _masks(
+    photo: Array, region_map: Array | None, paintings: Sequence[Painting]
+) -> tuple[list[regions.Weights | None], list[list[regions.Weights | None]]]:
+    """Weights per region of the photo and of each painting; transparent parts of a painting weigh nothing."""
+    maps = [(f"{p.name}: region map", p.regions) for p in paintings if p.regions is not None]
+    if (region_map is not None and len(maps) < len(paintings)) or (region_map is None and maps):
+        raise ConfigError("regions: the photo and every painting need a map; give --regions and one --style-regions a painting")
+    photo_masks: list[regions.Weights | None] = [None]
+    found: list[list[regions.Weights | None]] = [[None] for _ in paintings]
+    if region_map is not None:
+        pairs = [("regions", region_map, photo), *((n, m, p.rgb) for (n, m), p in zip(maps, paintings, strict=True))]
+        for name, given, picture in pairs:
+            if given.shape[:2] != picture.shape[:2]:
+                has, needs = (f"{a.shape[1]}x{a.shape[0]}" for a in (given, picture))
+                raise ConfigError(f"{name}: is {has} pixels, its picture {needs}; make them the same size")
+        masks, painting_masks = regions.match(("regions", region_map), maps)
+        photo_masks, found = list(masks), [list(m) for m in painting_masks]
+    for painting, counted in zip(paintings, found, strict=True):
+        if painting.alpha is not None:
+            opaque = np.asarray(painting.alpha / 255, np.float32)
+            if not opaque.any():
+                raise ConfigError(f"{painting.name}: is transparent everywhere; there is no style in it")
+            counted[:] = [opaque if mask is None else np.asarray(mask * opaque, np.float32) for mask in counted]
+    return photo_masks, found
+
+
+def _start(recipe: Recipe, photo: Array, height: int, width: int) -> Tensor:
+    """Pixels [1, 3, h, w] to start from: the photo, a picture file, or noise around VGG's mean colour mixed with the photo."""
+    if recipe.start not in ("photo", "noise"):
+        return tensor(resize_to(read_image(recipe.start).rgb, height, width))
+    pixels = tensor(resize_to(photo, height, width))
+    if recipe.start == "photo":
+        return pixels
+    generator = torch.Generator().manual_seed(recipe.seed)
+    if recipe.noise_kind == "uniform":
+        noise = torch.rand(pixels.shape, generator=generator) * 2 - 1
+    else:
+        noise = torch.randn(pixels.shape, generator=generator)
+    mean = torch.tensor(weights.CAFFE_MEAN).view(1, 3, 1, 1)
+    return mean + recipe.noise_share * noise * recipe.noise / recipe.unit + (1 - recipe.noise_share) * (pixels - mean)
+
+
+def tensor(rgb: Array) -> Tensor:
+    """uint8 [H, W, 3] to float [1, 3, H, W] in [0, 1]."""
+    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None].float() / 255
+
+
+def levels(pixels: Tensor) -> Array:
+    """Float [N, 3, H, W] in [0, 1] to uint8 [N, H, W, 3]."""
+    return np.ascontiguousarray((pixels.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())

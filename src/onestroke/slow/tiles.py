@@ -1,0 +1,112 @@
+"""Cutting a picture into tiles whose features equal the whole picture's, and how large they may be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise, product
+
+import torch
+
+from onestroke.errors import ConfigError
+from onestroke.perception import vgg
+
+Span = tuple[int, int]
+
+# Peak bytes a pixel of one forward and backward pass, per activation kept: measured in docs/experiments.md.
+BYTES_PER_ACTIVATION = 8.0
+BASE_BYTES = 150 * 2**20  # kernels, Gram matrices and what an allocator holds back
+LEAST_TILE = 64
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A core, whose features count, within its surroundings, which the core's features see; all in pixels."""
+
+    outer: tuple[Span, Span]
+    core: tuple[Span, Span]
+    extent: Span  # of the whole picture
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """The surroundings, as an index of the picture."""
+        return slice(*self.outer[0]), slice(*self.outer[1])
+
+    def inner(self, stride: int) -> tuple[slice, slice]:
+        """The core, as an index of the tile's own features at a stride."""
+        return self._at(stride, [start for start, _ in self.outer])
+
+    def within(self, stride: int) -> tuple[slice, slice]:
+        """The core, as an index of the whole picture's features at a stride."""
+        return self._at(stride, [0, 0])
+
+    def _at(self, stride: int, origin: list[int]) -> tuple[slice, slice]:
+        # The picture's last positions are wherever pooling has left them: an open end.
+        ends = [None if end == extent else (end - o) // stride for (_, end), extent, o in
+                zip(self.core, self.extent, origin, strict=True)]  # fmt: skip
+        starts = [(start - o) // stride for (start, _), o in zip(self.core, origin, strict=True)]
+        return slice(starts[0], ends[0]), slice(starts[1], ends[1])
+
+
+def layout(height: int, width: int, side: int, variant: str, layers: Iterable[str]) -> list[Tile]:
+    """Tiles with cores of about `side` pixels (0: the whole picture in one) that cover a picture exactly once."""
+    if not side:
+        whole = ((0, height), (0, width))
+        return [Tile(whole, whole, (height, width))]
+    grid, halo = margins(variant, layers)
+    side = max(grid, side // grid * grid)
+
+    def spans(extent: int) -> list[Span]:
+        starts = range(0, max(extent - grid, 0) + 1, side) if extent > side else [0]
+        bounds = [*starts, extent]
+        return list(pairwise(bounds))
+
+    return [
+        Tile(((max(0, y0 - halo), min(height, y1 + halo)), (max(0, x0 - halo), min(width, x1 + halo))),
+             ((y0, y1), (x0, x1)), (height, width))
+        for (y0, y1), (x0, x1) in product(spans(height), spans(width))
+    ]  # fmt: skip
+
+
+def margins(variant: str, layers: Iterable[str]) -> Span:
+    """(grid that cores must start on, surroundings that they need) in pixels, for features of `layers`."""
+    layers = list(layers)
+    grid = max(vgg.stride(layer) for layer in layers)
+    reach = max(vgg.radius(variant, layer) for layer in layers)
+    return grid, -(-reach // grid) * grid
+
+
+def tile_side(height: int, width: int, memory: int, variant: str, layers: Iterable[str]) -> int:
+    """The core's side for passes within `memory` megabytes, or 0 where the whole picture fits.
+
+    Raises ConfigError where not even the smallest tile does.
+    """
+    layers = list(layers)
+    per_pixel = BYTES_PER_ACTIVATION * _activations(variant, layers)
+    pixels = (memory * 2**20 - BASE_BYTES) / per_pixel
+    if height * width <= pixels:
+        return 0
+    grid, halo = margins(variant, layers)
+    side = (int(max(pixels, 0) ** 0.5) - 2 * halo) // grid * grid
+    if side < LEAST_TILE:
+        least = ((LEAST_TILE + grid + 2 * halo) ** 2 * per_pixel + BASE_BYTES) / 2**20
+        raise ConfigError(f"memory: {memory} MB hold no tile of {variant} up to {max(layers)}; use {least:.0f} or more")
+    return side
+
+
+def _activations(variant: str, layers: list[str]) -> float:
+    """Activations a pixel of the picture, up to the deepest layer."""
+    names = vgg.layer_names(variant)
+    deepest = max(names.index(layer) for layer in layers)
+    return sum(vgg.WIDTHS[int(name[4]) - 1] / vgg.stride(name) ** 2 for name in names[: deepest + 1])
+
+
+def free_memory(device: torch.device) -> int:
+    """Megabytes that one picture may take by default: half of what is free, or 2000 where that is unknown."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] / 2**21)
+    try:
+        return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**21)
+    except (AttributeError, ValueError, OSError):
+        return 2000
