@@ -27,7 +27,7 @@ def start(count=1):
     [
         Updates("adam", rate=0.02),
         Updates("adam", rate=0.02 * 255, unit=255.0),
-        Updates("sgd", rate=0.01),
+        Updates("sgd", rate=0.02),
         Updates("lbfgs", rate=1.0),
         Updates("lbfgs-wolfe", rate=1.0, unit=255.0),
     ],

@@ -20,6 +20,7 @@ from onestroke.slow.gatys import Progress, levels, tensor
 from onestroke.slow.optimize import PixelOptimizer, Step, Updates
 
 GUIDE_SIDE = 256  # longer side of a guide: every position of a picture is compared with every one of the guide
+REACH = 1.6  # of the blurs of a gradient, in their final sigmas: the 9 pixels of gordicaleksa/pytorch-deepdream at sigma 2.5
 
 
 class DreamObjective:
@@ -46,7 +47,8 @@ class DreamObjective:
         total = self._regularisers(leaf) - dream
         (gradient,) = torch.autograd.grad(total.sum(), leaf)
         if self.recipe.smooth:
-            gradient = cascade(gradient, self.recipe.smooth * (0.2 + 0.8 * (self.step + 1) / self.recipe.steps))
+            sigma = self.recipe.smooth * (0.2 + 0.8 * (self.step + 1) / self.recipe.steps)
+            gradient = cascade(gradient, sigma, max(1, round(REACH * self.recipe.smooth)))
         self.step += 1
         return {"dream": dream.detach(), "total": total.detach()}, self._normalised(gradient)
 
@@ -75,9 +77,12 @@ class DreamObjective:
     def _normalised(self, gradient: Tensor) -> Tensor:
         if self.recipe.normalise == "none":
             return gradient
-        each = gradient.flatten(1)
-        size = each.abs().mean(1) if self.recipe.normalise == "mean" else each.std(1, correction=0)
-        return gradient / size.clamp_min(1e-12).view(-1, 1, 1, 1) * self.recipe.unit
+        if self.recipe.normalise == "std":
+            gradient = gradient - gradient.mean((1, 2, 3), keepdim=True)
+            size = gradient.square().mean((1, 2, 3), keepdim=True).sqrt()
+        else:
+            size = gradient.abs().mean((1, 2, 3), keepdim=True)
+        return gradient / size.clamp_min(1e-12) * self.recipe.unit
 
 
 class Dreamer:
@@ -96,12 +101,10 @@ class Dreamer:
             if any(channel >= (width := vgg.WIDTHS[int(layer[4]) - 1]) for channel in channels(recipe)):
                 raise ConfigError(f"units: {recipe.units!r} go beyond {layer}, whose channels are 0 to {width - 1}")
         if guide is not None:
-            guide = resize(guide, longer=min(GUIDE_SIDE, *[max(guide.shape[:2])]))
-            deepest = max(recipe.layers, key=stride)
-            if min(guide.shape[:2]) < stride(deepest):
-                raise ConfigError(
-                    f"guide: at {guide.shape[1]}x{guide.shape[0]} pixels too small for {deepest}; use a larger one"
-                )
+            guide = resize(guide, longer=min(GUIDE_SIDE, max(guide.shape[:2])))
+            (h, w), deepest = guide.shape[:2], max(recipe.layers, key=stride)
+            if min(h, w) < stride(deepest):
+                raise ConfigError(f"guide: at {w}x{h} pixels too small for {deepest}, which needs {stride(deepest)}")
             with torch.no_grad():
                 features = self.net(tensor(guide).to(self.device), recipe.layers)
             self.guide = {name: pick(recipe, f)[0].flatten(1) for name, f in features.items()}
@@ -158,11 +161,13 @@ def pick(recipe: Dream, features: Tensor) -> Tensor:
     return features[:, channels(recipe)] if recipe.units else features
 
 
-def cascade(gradient: Tensor, sigma: float) -> Tensor:
-    """A gradient [N, 3, H, W] as the mean of its Gaussian blurs of half, once and twice `sigma` pixels (A. Gordić 2020)."""
+def cascade(gradient: Tensor, sigma: float, reach: int) -> Tensor:
+    """A gradient [N, 3, H, W] as the mean of its Gaussian blurs of half, once and twice `sigma` pixels (A. Gordić 2020).
+
+    The kernels end after `reach` pixels: the widest are nearly boxes, which leaves more of the small patterns.
+    """
     blurs = []
     for deviation in (sigma / 2, sigma, 2 * sigma):
-        reach = max(1, round(3 * deviation))
         kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=gradient.device) / deviation).square())
         kernel = (kernel / kernel.sum()).expand(gradient.shape[1], 1, 1, -1)
         padded = F.pad(gradient, (reach, reach, reach, reach), mode="replicate")

@@ -32,7 +32,7 @@ class Dream:
     steps: int = option(10, "steps in each octave", least=1)
     rate: float = option(1.5, "size of a step, in units", least=0.0)
     unit: float = option(255.0, "value of white in the pixels that climb", least=1e-3)
-    normalise: str = option("mean", "what the gradient is divided by: its mean magnitude, its deviation",
+    normalise: str = option("mean", "what a gradient is divided by: its mean magnitude, or (centred) its deviation",
                             choices=("none", "mean", "std"))  # fmt: skip
     smooth: float = option(0.0, "blur of the gradient in pixels at an octave's last step, a fifth of it at the start; 0: none",
                            least=0.0)  # fmt: skip
@@ -50,18 +50,18 @@ class Dream:
 PRESETS: dict[str, dict[str, Any]] = {
     # google/deepdream. It dreams with GoogLeNet's inception_4c, which VGG lacks.
     "google": {},
-    # keras.io's example. Its layers are InceptionV3's mixed4 to mixed7; here four of VGG's that lie at the same depths. Its
-    # pixels are in -1..1, its activations near 1, as torchvision's are.
+    # keras.io's example, pixels in -1..1. Its layers are InceptionV3's mixed4 to mixed7; here four of VGG's about as deep. Its
+    # cap of 15 is some 30 times what a photo has there, which here is 1000.
     "keras": {
         "layers": {"relu4_2": 1.0, "relu4_3": 1.5, "relu5_1": 2.0, "relu5_2": 2.5}, "lineage": "torchvision", "border": 2,
-        "octaves": 3, "steps": 20, "rate": 0.01, "unit": 2.0, "jitter": 0, "most": 15.0, "clamp": False,
+        "octaves": 3, "steps": 20, "rate": 0.01, "unit": 2.0, "jitter": 0, "most": 1000.0, "clamp": False,
     },
-    # The older example of Keras, "dreamy".
+    # The older example of Keras, "dreamy": 5 times 7 steps of L-BFGS, here as many of google's kind.
     "keras-vgg16": {
         "layers": {"relu5_1": 0.05, "relu5_2": 0.02}, "border": 2, "octaves": 1, "steps": 35, "jitter": 0, "continuity": 0.1,
         "l2": 0.02, "clamp": False,
     },
-    # gordicaleksa/pytorch-deepdream; pixels divided by ImageNet's deviation.
+    # gordicaleksa/pytorch-deepdream; pixels are divided by ImageNet's deviation.
     "vgg16": {
         "layers": {"relu4_3": 1.0}, "lineage": "torchvision", "octave_scale": 1.8, "detail": False, "rate": 0.09, "unit": 4.42,
         "normalise": "std", "smooth": 2.5,

@@ -120,8 +120,12 @@ class GatysObjective:
         if self.recipe.style_form != "relative":
             return {}
         found = measure(self.vgg, self.photos, self.names, regions, self.first, side)
-        return {n: [torch.maximum(self._distance(m, t), 1e-3 * t.gram.norm()) for m, t in zip(found[n], self.targets.moments[n], strict=True)]
-                for n in self.names}  # fmt: skip
+        units: dict[str, list[Tensor]] = {}
+        for name in self.names:
+            pairs = zip(found[name], self.targets.moments[name], strict=True)
+            # A photo that is the painting costs nothing: a small unit then, but not none.
+            units[name] = [torch.maximum(self._distance(m, t), 1e-3 * t.gram.norm()) for m, t in pairs]
+        return units
 
     def _content_factors(self) -> dict[str, Tensor]:
         """Per content layer the factor on the sum of squared differences [N]; keeps the photo's features if untiled."""

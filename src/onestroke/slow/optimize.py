@@ -89,10 +89,10 @@ class PixelOptimizer:
         if self.kind == "sgd":
             return torch.optim.SGD([self.pixels], lr=self.rate)
         search = "strong_wolfe" if self.kind == "lbfgs-wolfe" else None
-        # One iteration a step: the state is kept in between, so the path is that of one long call.
-        return torch.optim.LBFGS(
-            [self.pixels], lr=self.rate, max_iter=1, history_size=self.updates.history, line_search_fn=search
-        )
+        # One iteration a step: the state is kept in between, so the path is that of one long call. A line search must be
+        # allowed more than one look.
+        return torch.optim.LBFGS([self.pixels], lr=self.rate, max_iter=1, max_eval=26 if search else 1,
+                                 history_size=self.updates.history, line_search_fn=search)  # fmt: skip
 
     def result(self) -> Tensor:
         """The bias-corrected average of the iterates where `ema` asks for it, else the best iterate; [N, 3, H, W] in [0, 1]."""
@@ -120,7 +120,10 @@ class PixelOptimizer:
     def _advance(self) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * self.updates.decay ** (self.step / 100)
+        before = self.step
         self.optimizer.step(self._evaluate)  # type: ignore[arg-type]
+        if self.step == before:  # L-BFGS at a vanishing gradient does not even look
+            raise _Stalled("the gradient vanished")
         with torch.no_grad():
             if self.updates.clamp:
                 self.pixels.clamp_(0, self.updates.unit)
@@ -155,7 +158,7 @@ class PixelOptimizer:
         """Back to the best picture with Adam; returns what to tell the user."""
         if self.lowest == float("inf"):
             raise Diverged(f"{reason} at the start; use another --start, or smaller weights")
-        if self.kind == "adam" and "stayed" in reason:
+        if self.kind == "adam" and "became" not in reason:
             return f"{reason}: stopped"
         how = "Adam" if self.kind != "adam" else "half the rate"
         self.rate = FALLBACK_RATE * self.updates.unit if self.kind != "adam" else self.rate / 2
