@@ -52,6 +52,11 @@ class TrainConfig:
     vgg: str = option("vgg16", "which VGG judges", choices=("vgg16", "vgg19"))
     vgg_weights: str = option("", "file with VGG weights (.pth .h5 .mat .onnx .safetensors); empty: found or downloaded")
     pooling: str = option("max", "pooling inside VGG", choices=("max", "average"))
+    supervision: str = option(
+        "perceptual", "what teaches: perceptual losses, finished pairs, or first pairs", choices=("perceptual", "pairs", "both")
+    )
+    pairs: str = option("", "folder of `onestroke pairs`, for supervision by pairs or both")
+    pair_share: float = option(0.3, "share of the steps that `both` spends on pairs", least=0.0)
     style_layers: list[str] = option(["relu1_2", "relu2_2", "relu3_3", "relu4_3"], "VGG layers whose Gram matrices count")
     content_layers: list[str] = option(["relu2_2"], "VGG layers whose activations count")
     style_weight: float = option(1.0, "weight of the style term", least=0.0)
@@ -163,8 +168,13 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 def write_yaml(config: DataclassInstance, path: Path) -> None:
     """Save every field, resolved, so that the run can be repeated from this file alone."""
+    write_mapping(asdict(config), path)
+
+
+def write_mapping(values: Mapping[str, Any], path: Path) -> None:
+    """Save `values` as YAML, atomically."""
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(yaml.safe_dump(asdict(config), sort_keys=False), encoding="utf-8")
+    temporary.write_text(yaml.safe_dump(dict(values), sort_keys=False), encoding="utf-8")
     temporary.replace(path)
 
 

@@ -175,6 +175,20 @@ def resize_to(pixels: Array, height: int, width: int) -> Array:
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def centre_crop(photo: Array, size: int) -> Array:
+    """The central square of a photo, scaled to size x size."""
+    side = min(photo.shape[:2])
+    return crop(photo, (photo.shape[0] - side) // 2, (photo.shape[1] - side) // 2, side, size)
+
+
+def crop(photo: Array, top: int, left: int, side: int, size: int) -> Array:
+    """A square of a photo, scaled to size x size (bicubic)."""
+    square = photo[top : top + side, left : left + side]
+    if side == size:
+        return square
+    return np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC))
+
+
 def with_colors_of(photo: Array, stylised: Array) -> Array:
     """Luma (BT.601) of `stylised`, chroma of `photo`, both [H, W, 3]."""
     luma = Image.fromarray(np.ascontiguousarray(stylised)).convert("YCbCr").getchannel(0)

@@ -6,39 +6,40 @@ from torch.utils.data import DataLoader
 
 from onestroke.errors import DataError
 from onestroke.fast import data
+from onestroke.fast import photos as photos_of
 from onestroke.images import read_image
 
 
 def test_folders_are_searched_and_bad_files_listed(photos):
-    loaded = data.load_folder(photos, 32)
+    loaded = photos_of.load_folder(photos, 32)
     assert len(loaded) == 8
     assert len(loaded.skipped) == 1 and "broken.jpg" in loaded.skipped[0]
     assert loaded[0].shape == (64, 64, 3)  # kept at twice the crop
 
 
 def test_each_photo_is_decoded_once(photos, monkeypatch):
-    first = data.load_folder(photos, 40)
+    first = photos_of.load_folder(photos, 40)
     monkeypatch.setattr(data, "read_image", lambda path: pytest.fail("decoded again"))
-    again = data.load_folder(photos, 40)
+    again = photos_of.load_folder(photos, 40)
     assert all(np.array_equal(first[i], again[i]) for i in range(8)) and again.skipped == first.skipped
 
 
 def test_tiny_photos_are_skipped_and_said(photos):
     with pytest.raises(DataError, match="80x80 pixels, smaller than crops of 96"):
-        data.load_folder(photos, 96)
+        photos_of.load_folder(photos, 96)
 
 
 def test_folders_without_photos_are_named(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
-        data.load_folder(tmp_path / "gone", 32)
+        photos_of.load_folder(tmp_path / "gone", 32)
     (tmp_path / "notes.txt").touch()
     with pytest.raises(DataError, match="holds no photos"):
-        data.load_folder(tmp_path, 32)
+        photos_of.load_folder(tmp_path, 32)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_a_function_of_seed_and_step(photos, workers):
-    loaded = data.load_folder(photos, 32)
+    loaded = photos_of.load_folder(photos, 32)
     whole = iter(DataLoader(data.Batches(loaded, 32, 3, seed=5), batch_size=None, num_workers=workers))
     batches = [next(whole) for _ in range(7)]
     resumed = next(iter(DataLoader(data.Batches(loaded, 32, 3, seed=5, start=4), batch_size=None, num_workers=workers)))
@@ -49,14 +50,14 @@ def test_batches_are_a_function_of_seed_and_step(photos, workers):
 
 def test_an_epoch_shows_every_photo_once():
     flat = [(str(i), lambda i=i: np.full((32, 32, 3), i, np.uint8)) for i in range(12)]
-    batches = data.Batches(data.load_sources(flat, 32), 32, 4, seed=0)
+    batches = data.Batches(photos_of.load_sources(flat, 32), 32, 4, seed=0)
     seen = torch.cat([batches.at(step)[:, 0, 0, 0] for step in range(3)])
     assert sorted(seen.tolist()) == list(range(12))
 
 
 def test_held_out_photos_are_never_trained_on(photos):
-    loaded = data.load_folder(photos, 32)
-    train, held_out = data.split(loaded, 4)
+    loaded = photos_of.load_folder(photos, 32)
+    train, held_out = photos_of.split(loaded, 4)
     assert len(held_out) == 1 and len(train) == 7  # at most a fifth
     assert not set(train.index) & set(held_out.index)
 
@@ -64,14 +65,14 @@ def test_held_out_photos_are_never_trained_on(photos):
 def test_one_photo_is_not_enough(tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "one.png")
     with pytest.raises(DataError, match="not enough"):
-        data.split(data.load_folder(tmp_path, 32), 4)
+        photos_of.split(photos_of.load_folder(tmp_path, 32), 4)
 
 
 def test_the_cache_is_the_photo(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 40, 48, 3)).astype(np.uint8)
     for i, array in enumerate(pixels):
         Image.fromarray(array).save(tmp_path / f"{i}.png")
-    loaded = data.load_folder(tmp_path, 32)
+    loaded = photos_of.load_folder(tmp_path, 32)
     assert np.array_equal(loaded[1], read_image(tmp_path / "1.png").rgb)
 
 
@@ -79,10 +80,10 @@ def test_an_unwritable_cache_is_named(photos, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("ONESTROKE_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match="set ONESTROKE_CACHE"):
-        data.load_folder(photos, 32)
+        photos_of.load_folder(photos, 32)
 
 
 def test_a_dangling_link_is_no_photo(tmp_path):
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     with pytest.raises(DataError, match="holds no photos"):
-        data.load_folder(tmp_path, 32)
+        photos_of.load_folder(tmp_path, 32)

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 
     console = Console(highlight=False, stderr=True, soft_wrap=True)
     region_map = read_image(own["regions"]).rgb if own["regions"] else None
-    work = Gatys(chosen, photo.rgb, _paintings(own), region_map=region_map, device=choose_device(own["device"]),
+    work = Gatys(chosen, photo.rgb[None], _paintings(own), region_map=region_map, device=choose_device(own["device"]),
                  memory=own["memory"])  # fmt: skip
     state = out.with_name(out.name + ".resume")
     if own["resume"]:
@@ -111,7 +111,7 @@ def _run(work: Gatys, state: Path, console: Console) -> bool:
 
 def _save(out: Path, work: Gatys, photo: Picture, state: Path, console: Console) -> None:
     """Write the picture; where that fails, keep the state, so that nothing is lost."""
-    result = work.picture
+    result = work.pictures[0]
     alpha = None if photo.alpha is None else resize_to(photo.alpha, *result.shape[:2])
     try:
         save_image(out, result, like=Picture(result, alpha, photo.exif, photo.info))

@@ -14,6 +14,7 @@ VERBS = {
     "train": "train a network on a painting",
     "export": "write a run's network as .onnx",
     "gatys": "paint one photo by optimising its pixels",
+    "pairs": "make (photo, target) pairs to train on",
     "dream": "raise what a network sees in a picture (DeepDream)",
 }
 

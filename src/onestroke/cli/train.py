@@ -75,7 +75,7 @@ def _fresh(flags: dict[str, Any], source: str | None) -> TrainConfig:
     else:
         config = TrainConfig() if _has_gpu(flags.get("device", "auto")) else configs.merge(TrainConfig(), QUICK, "quick")
     config = configs.merge(config, flags, "flags")
-    for name in ("painting", "content", "val", "vgg_weights"):
+    for name in ("painting", "content", "val", "pairs", "vgg_weights"):
         if path := getattr(config, name):
             config = configs.merge(config, {name: str(Path(path).resolve())}, "flags")
     return config

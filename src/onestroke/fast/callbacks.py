@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,19 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from onestroke.fast.module import StyleModule, to_float
 from onestroke.images import Array, save_image
 from onestroke.interrupt import Interrupt
 
-COLUMNS = ("step", "part", "total", "style", "content", "tv", "rate", "seconds")
+TERMS = ("total", "style", "content", "tv", "pixel", "feature")  # the last two where pairs teach
+COLUMNS = ("step", "part", *TERMS, "rate", "seconds")
+
+
+def held_out(trainer: pl.Trainer) -> dict[str, Tensor]:
+    """The last objective on held-out photos, by term."""
+    return {name.removeprefix("val/"): v for name, v in trainer.callback_metrics.items() if name.startswith("val/")}
 
 
 class Checkpoint(pl.Callback):
@@ -104,18 +112,17 @@ class Metrics(pl.Callback):
             writer.writeheader()
             writer.writerows(rows)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: StyleModule, *args: Any) -> None:  # type: ignore[override]
         """A training row."""
         if trainer.global_step % self.every == 0:
-            self._row(trainer, "train", f"{pl_module.optimizers().param_groups[0]['lr']:.3g}")  # type: ignore[union-attr]
+            self._row(trainer, "train", pl_module.terms, f"{pl_module.optimizers().param_groups[0]['lr']:.3g}")  # type: ignore[union-attr]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A held-out row."""
-        self._row(trainer, "val", "")
+        self._row(trainer, "val", held_out(trainer), "")
 
-    def _row(self, trainer: pl.Trainer, part: str, rate: str) -> None:
-        found = trainer.callback_metrics
-        terms = [f"{float(found[f'{part}/{name}']):.5f}" for name in COLUMNS[2:6]]
+    def _row(self, trainer: pl.Trainer, part: str, found: Mapping[str, Tensor], rate: str) -> None:
+        terms = [f"{float(found[name]):.5f}" if name in found else "" for name in TERMS]
         with self.path.open("a", newline="") as file:
             seconds = f"{time.monotonic() - self.began:.1f}"
             csv.writer(file).writerow([trainer.global_step, part, *terms, rate, seconds])
@@ -144,7 +151,7 @@ class ProgressLine(pl.Callback):
         if step % (5 if self.bar else self.every) and step < trainer.max_steps:
             return
         pace = done / (time.monotonic() - self.began)
-        terms = {name: float(trainer.callback_metrics[f"train/{name}"]) for name in COLUMNS[3:6]}
+        terms = {name: float(value) for name, value in pl_module.terms.items() if name != "total"}
         text = "  ".join(f"{name} {value:.3f}" for name, value in terms.items()) + f"  {pace * self.batch:.1f} images/s"
         if self.bar:
             self.bar.update(self.task, completed=step, description=text)
@@ -154,8 +161,8 @@ class ProgressLine(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """One line per objective on held-out photos."""
-        terms = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in COLUMNS[2:6]}
-        text = "  ".join(f"{name} {value:.3f}" for name, value in terms.items())
+        found = held_out(trainer)
+        text = "  ".join(f"{name} {float(found[name]):.3f}" for name in TERMS if name in found)
         self.console.print(f"step {trainer.global_step}: held-out {text}", highlight=False)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from onestroke.config import TrainConfig
 from onestroke.errors import Diverged, TrainingError
 from onestroke.fast import networks
-from onestroke.perception.losses import PerceptualLoss
+from onestroke.perception.losses import PairLoss, PerceptualLoss
 
 # What a run folder holds to be resumed and exported.
 CHECKPOINT, CONFIG = "last.ckpt", "config.yaml"
@@ -25,6 +26,17 @@ EXPLODED = 5.0
 def to_float(photos: Tensor) -> Tensor:
     """uint8 [N, H, W, 3] to float [N, 3, H, W] in [0, 1]; the memory stays NHWC, which torch calls channels_last."""
     return photos.permute(0, 3, 1, 2).float() / 255
+
+
+def terms_of(
+    batch: Tensor, net: Callable[[Tensor], Tensor], loss: PerceptualLoss, pair_loss: PairLoss | None
+) -> dict[str, Tensor]:
+    """The training losses of a batch of fast.data.Batches: three channels are photos, six are photos and their targets."""
+    photos = to_float(batch[..., :3])
+    if batch.shape[-1] == 3:
+        return loss(net(photos), photos)  # type: ignore[no-any-return]
+    assert pair_loss is not None
+    return pair_loss(net(photos), to_float(batch[..., 3:]))  # type: ignore[no-any-return]
 
 
 def rate_at(step: int, config: TrainConfig) -> float:
@@ -44,9 +56,13 @@ class StyleModule(pl.LightningModule):
     smoothed: Tensor
     lowest: Tensor
 
-    def __init__(self, config: TrainConfig, loss: PerceptualLoss) -> None:
+    def __init__(
+        self, config: TrainConfig, loss: PerceptualLoss, pair_loss: PairLoss | None = None, pair_steps: int = 0
+    ) -> None:
         super().__init__()
         self.config, self.loss, self.rate_scale = config, loss, 1.0
+        self.pair_loss, self.pair_steps = pair_loss, pair_steps
+        self.terms: dict[str, Tensor] = {}  # of the last step
         torch.manual_seed(config.seed)
         self.net = networks.build(config.network).to(memory_format=torch.channels_last)
         self.ema = AveragedModel(self.net, avg_fn=self._average)
@@ -69,12 +85,14 @@ class StyleModule(pl.LightningModule):
             group["lr"] = self.rate_scale * rate_at(self.global_step, self.config)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """batch: uint8 [B, H, W, 3]. Raises Diverged where the loss is no number or has exploded."""
-        photos = to_float(batch)
-        terms = self.loss(self.net(photos), photos)
-        self._watch(terms["total"].detach())
-        self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()})
-        return terms["total"]  # type: ignore[no-any-return]
+        """batch: uint8 [B, H, W, 3 or 6]. Raises Diverged where the loss is no number or has exploded."""
+        if self.global_step == self.pair_steps:  # another loss begins
+            self.smoothed, self.lowest = torch.full_like(self.smoothed, math.nan), torch.full_like(self.lowest, math.inf)
+        terms = terms_of(batch, self.net, self.loss, self.pair_loss)
+        self.terms = {name: term.detach() for name, term in terms.items()}
+        self._watch(self.terms["total"])
+        self.log_dict({f"train/{name}": term for name, term in self.terms.items()})
+        return terms["total"]
 
     def _watch(self, total: Tensor) -> None:
         self.smoothed = torch.where(self.smoothed.isnan(), total, 0.9 * self.smoothed + 0.1 * total)
@@ -100,7 +118,7 @@ class StyleModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave VGG out: it is large, frozen, and found again by name."""
         state = checkpoint["state_dict"]
-        checkpoint["state_dict"] = {key: value for key, value in state.items() if not key.startswith("loss.vgg.")}
+        checkpoint["state_dict"] = {key: value for key, value in state.items() if ".vgg." not in key}
         checkpoint["rate_scale"] = self.rate_scale
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

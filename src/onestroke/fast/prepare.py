@@ -13,16 +13,17 @@ import torch
 from rich.console import Console
 
 from onestroke.config import TrainConfig
-from onestroke.errors import DataError, ImageError
+from onestroke.errors import ConfigError, DataError, ImageError
 from onestroke.fast import data, networks
-from onestroke.fast.data import read_rgb
-from onestroke.fast.module import to_float
-from onestroke.images import Array, resize
+from onestroke.fast.module import terms_of, to_float
+from onestroke.fast.photos import Photos, Source, load_folder, load_sources, read_rgb, split
+from onestroke.images import Array, centre_crop, resize
 from onestroke.perception import vgg, weights
-from onestroke.perception.losses import PerceptualLoss
+from onestroke.perception.losses import PairLoss, PerceptualLoss
 from onestroke.samples import photos as sample_photos
 from onestroke.samples import scenes
 from onestroke.samples.painting import picture as sample_painting
+from onestroke.slow.pairs import read_pairs
 
 SAMPLE_SCENES = 150
 LEAST_PAINTING = 32
@@ -35,6 +36,7 @@ class Materials:
 
     photos: data.PhotoModule
     loss: PerceptualLoss
+    pair_loss: PairLoss | None
     preview: Array
     device: torch.device
 
@@ -51,8 +53,51 @@ def prepare(config: TrainConfig, console: Console) -> Materials:
     sampled = not (config.content or config.val)
     preview = read_rgb(sample_photos.held_out_photos()[-1]) if sampled else np.array(held_out[len(held_out) // 2])
     workers = config.workers if config.workers >= 0 else min(8, (os.cpu_count() or 2) - 1) if device.type == "cuda" else 0
-    photos = data.PhotoModule(train, held_out, size=config.size, batch=config.batch, seed=config.seed, workers=workers)
-    return Materials(photos, _loss(config, painting, photos, device), preview, device)
+    pairs = _pairs(config, console)
+    photos = data.PhotoModule(
+        train, held_out, size=config.size, batch=config.batch, seed=config.seed, workers=workers,
+        pairs=pairs, pair_steps=pair_steps(config),
+    )  # fmt: skip
+    loss = _loss(config, painting, photos, device)
+    return Materials(photos, loss, _pair_loss(config, loss, pairs, device), preview, device)
+
+
+def pair_steps(config: TrainConfig) -> int:
+    """How many of the first steps pairs teach."""
+    share = {"perceptual": 0.0, "pairs": 1.0, "both": config.pair_share}[config.supervision]
+    return round(share * config.steps)
+
+
+def _pairs(config: TrainConfig, console: Console) -> data.Pairs | None:
+    if config.supervision == "perceptual":
+        return None
+    if not config.pairs:
+        raise ConfigError(
+            f"supervision: {config.supervision} needs pairs; make some with `onestroke pairs`, then --pairs FOLDER"
+        )
+    found = read_pairs(Path(config.pairs))
+    if not found:
+        raise DataError(f"{config.pairs}: holds no finished pairs; make some with `onestroke pairs`")
+    sources = [[(str(path), partial(read_rgb, path)) for path in side] for side in zip(*found, strict=True)]
+    photos, targets = (load_sources(side, config.size) for side in sources)
+    if not photos:
+        raise DataError(f"{config.pairs}: its pairs are smaller than {config.size} pixels; use a smaller --size")
+    if photos.index != targets.index:
+        raise DataError(f"{config.pairs}: photos and targets differ in size or some are damaged; make the pairs again")
+    console.print(f"{len(photos)} pairs from {config.pairs}", markup=False)
+    return photos, targets
+
+
+def _pair_loss(config: TrainConfig, loss: PerceptualLoss, pairs: data.Pairs | None, device: torch.device) -> PairLoss | None:
+    """Its units come from up to 32 pairs; its layers are those of content."""
+    if pairs is None:
+        return None
+    which = np.linspace(0, len(pairs[0]) - 1, min(32, len(pairs[0]))).astype(int)
+    photos, targets = (
+        to_float(torch.from_numpy(np.stack([centre_crop(side[int(i)], config.size) for i in which])).to(device))
+        for side in pairs
+    )
+    return PairLoss(loss.vgg, photos, targets, config.content_layers).to(device)
 
 
 def _painting(config: TrainConfig) -> Array:
@@ -63,7 +108,7 @@ def _painting(config: TrainConfig) -> Array:
     return resize(painting, shorter=config.style_size) if min(painting.shape[:2]) > config.style_size else painting
 
 
-def _photos(config: TrainConfig, console: Console) -> tuple[data.Photos, data.Photos]:
+def _photos(config: TrainConfig, console: Console) -> tuple[Photos, Photos]:
     """(training, held-out) photos from the folders named, or from the samples in the box."""
     train = _folder(config.content, config.size, console) if config.content else _sample_photos(config.size)
     if config.val:
@@ -71,24 +116,24 @@ def _photos(config: TrainConfig, console: Console) -> tuple[data.Photos, data.Ph
         which = np.linspace(0, len(held_out) - 1, min(config.val_photos, len(held_out))).astype(int)
         return train, held_out.subset(which.tolist())
     if config.content:
-        return data.split(train, config.val_photos)
+        return split(train, config.val_photos)
     kept = [(path.name, partial(read_rgb, path)) for path in sample_photos.held_out_photos()]
-    return train, data.load_sources(kept, min(config.size, LEAST_HELD_OUT))
+    return train, load_sources(kept, min(config.size, LEAST_HELD_OUT))
 
 
-def _sample_photos(size: int) -> data.Photos:
+def _sample_photos(size: int) -> Photos:
     """Photographs from installed packages, and procedural scenes beside them."""
-    sources: list[data.Source] = [(path.name, partial(read_rgb, path)) for path in sample_photos.train_photos()]
+    sources: list[Source] = [(path.name, partial(read_rgb, path)) for path in sample_photos.train_photos()]
     sources += [(f"scene {i}", partial(scenes.draw, i, 2 * size)) for i in range(SAMPLE_SCENES)]
-    photos = data.load_sources(sources, size)
+    photos = load_sources(sources, size)
     if not photos:
         raise DataError(f"size: the sample photos are smaller than {size} pixels; use a smaller --size, or your own --content")
     return photos
 
 
-def _folder(name: str, size: int, console: Console) -> data.Photos:
+def _folder(name: str, size: int, console: Console) -> Photos:
     with console.status(f"reading {name}") as status:
-        photos = data.load_folder(Path(name), size, lambda i, n: status.update(f"reading {name}: {i}/{n} photos"))
+        photos = load_folder(Path(name), size, lambda i, n: status.update(f"reading {name}: {i}/{n} photos"))
     if photos.skipped:
         console.print(f"{name}: {len(photos.skipped)} files skipped, {len(photos)} photos used", style="yellow")
         for line in photos.skipped[:10]:
@@ -120,13 +165,13 @@ def steps_within(config: TrainConfig, materials: Materials) -> int:
     """
     net = networks.build(config.network).to(materials.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(net.parameters())
-    batches = data.Batches(materials.photos.train, config.size, config.batch, config.seed)
+    batches = materials.photos.batches()
     seconds = []
     for step in range(7):
         began = time.perf_counter()
-        photos = to_float(batches.at(step).to(materials.device))
+        batch = batches.at(step).to(materials.device)
         optimiser.zero_grad()
-        materials.loss(net(photos), photos)["total"].backward()
+        terms_of(batch, net, materials.loss, materials.pair_loss)["total"].backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if materials.device.type == "cuda":
             torch.cuda.synchronize()

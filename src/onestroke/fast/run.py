@@ -18,7 +18,7 @@ from onestroke.errors import ConfigError, Diverged, TrainingError
 from onestroke.fast import callbacks
 from onestroke.fast.export import export_run
 from onestroke.fast.module import CHECKPOINT, CONFIG, StyleModule, load_checkpoint
-from onestroke.fast.prepare import Materials, prepare, steps_within
+from onestroke.fast.prepare import Materials, pair_steps, prepare, steps_within
 from onestroke.images import resize, save_image
 from onestroke.runtime.stylize import Stylizer
 
@@ -49,6 +49,7 @@ def train(config: TrainConfig, folder: Path, console: Console) -> Result:
         steps = steps_within(config, materials)
         console.print(f"{config.minutes:g} minutes are about {steps} steps here; --steps {steps} repeats this run")
         config = replace(config, steps=steps, minutes=0.0)
+        materials.photos.pair_steps = pair_steps(config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         configs.write_yaml(config, folder / CONFIG)
@@ -69,7 +70,7 @@ def _fit(config: TrainConfig, materials: Materials, folder: Path, console: Conso
     """Fit; after a divergence go back to the last checkpoint with half the rate. Returns the step reached."""
     checkpoint, scale = folder / CHECKPOINT, 1.0
     while True:
-        module = StyleModule(config, materials.loss)
+        module = StyleModule(config, materials.loss, materials.pair_loss, pair_steps(config))
         module.rate_scale = scale
         start = 0
         if checkpoint.exists():

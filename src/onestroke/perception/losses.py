@@ -136,3 +136,32 @@ class PerceptualLoss(nn.Module):
         }
         terms["total"] = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return terms
+
+
+class PairLoss(nn.Module):
+    """Distance of stylised photos to finished targets: L1 of pixels, and ContentLoss of activations at `layers`.
+
+    photos, targets: a fixed sample of pairs [N, 3, H, W] in [0, 1]. For pixels 1.0 is what photos cost that stay as they are.
+    """
+
+    unit: Tensor
+
+    def __init__(self, vgg: VGGFeatures, photos: Tensor, targets: Tensor, layers: Sequence[str]) -> None:
+        super().__init__()
+        self.vgg = vgg
+        with torch.no_grad():
+            parts = [vgg(target, layers) for target in torch.split(targets, 1)]
+            self.features = nn.ModuleDict({layer: ContentLoss(torch.cat([p[layer] for p in parts])) for layer in layers})
+        self.register_buffer("unit", (photos - targets).abs().mean().clamp_min(1e-3))
+
+    def forward(self, stylised: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Terms "pixel", "feature" and their mean "total", scalars; both [N, 3, H, W] in [0, 1]."""
+        with torch.no_grad():
+            wanted = self.vgg(targets, self.features)
+        found = self.vgg(stylised, self.features)
+        terms = {
+            "pixel": (_full(stylised) - targets).abs().mean() / self.unit,
+            "feature": torch.stack([loss(found[layer], wanted[layer]) for layer, loss in self.features.items()]).mean(),
+        }
+        terms["total"] = (terms["pixel"] + terms["feature"]) / 2
+        return terms

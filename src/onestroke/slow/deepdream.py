@@ -42,7 +42,7 @@ class DreamObjective:
         """
         down, right = shift(self.recipe, self.octave, self.step)
         leaf = x.detach().requires_grad_()
-        features = self.net(leaf.roll((down, right), (2, 3)), self.recipe.layers)
+        features = self.net(surrounded(leaf, self.recipe.margin).roll((down, right), (2, 3)), self.recipe.layers)
         dream = torch.stack([weight * self._raised(name, features[name]) for name, weight in self.recipe.layers.items()]).sum(0)
         total = self._regularisers(leaf) - dream
         (gradient,) = torch.autograd.grad(total.sum(), leaf)
@@ -154,6 +154,15 @@ def shift(recipe: Dream, octave: int, step: int) -> tuple[int, int]:
     """Pixels down and right by which a step's picture is rolled, each within +-jitter."""
     down, right = np.random.default_rng((recipe.seed, octave, step)).integers(-recipe.jitter, recipe.jitter + 1, 2)
     return int(down), int(right)
+
+
+def surrounded(x: Tensor, margin: int) -> Tensor:
+    """Pictures [N, 3, H, W] within `margin` pixels of their mirror image (fewer in a small picture), which has no gradient."""
+    height, width = x.shape[2:]
+    margin = min(margin, height - 1, width - 1)
+    canvas = F.pad(x.detach(), (margin, margin, margin, margin), mode="reflect")
+    canvas[..., margin : margin + height, margin : margin + width] = x
+    return canvas
 
 
 def pick(recipe: Dream, features: Tensor) -> Tensor:

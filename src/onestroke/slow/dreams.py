@@ -23,7 +23,9 @@ class Dream:
     vgg_weights: str = option("", "file with VGG weights (.pth .h5 .mat .onnx .safetensors); empty: found or downloaded")
     pooling: str = option("max", "pooling inside VGG", choices=("max", "average", "plain-average", "l2"))
     lineage: str = option("caffe", "whose activations the numbers below are meant for", choices=("caffe", "torchvision"))
-    layers: dict[str, float] = option({"relu4_3": 1.0}, "layers that are raised, and their coefficients")
+    layers: dict[str, float] = option(
+        {"relu4_2": 0.5, "relu4_3": 1.0, "relu5_1": 1.0}, "layers that are raised, and their coefficients"
+    )
     units: str = option("", "channels of these layers that are raised, as in 3,17; empty: all")
     border: int = option(0, "positions at the edges of a layer that do not count", least=0)
     octaves: int = option(4, "scales, from small to large; those too small for the layers are left out", least=1)
@@ -37,6 +39,7 @@ class Dream:
     smooth: float = option(0.0, "blur of the gradient in pixels at an octave's last step, a fifth of it at the start; 0: none",
                            least=0.0)  # fmt: skip
     jitter: int = option(32, "pixels by which the picture is shifted at random in each step", least=0)
+    margin: int = option(0, "mirrored pixels around the picture, which keep the seam of the shifts out of it", least=0)
     most: float = option(0.0, "stop an octave where what is raised exceeds this; 0: never", least=0.0)
     continuity: float = option(0.0, "weight of total variation", least=0.0)
     l2: float = option(0.0, "weight of the squared distance to the mean colour", least=0.0)
@@ -48,7 +51,8 @@ class Dream:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # google/deepdream. It dreams with GoogLeNet's inception_4c, which VGG lacks.
+    # google/deepdream. Its layer is GoogLeNet's inception_4c; of VGG's, relu4 alone makes fur and eyes, relu5 faces, and only
+    # the mixture fills the background too.
     "google": {},
     # keras.io's example, pixels in -1..1. Its layers are InceptionV3's mixed4 to mixed7; here four of VGG's about as deep. Its
     # cap of 15 is some 30 times what a photo has there, which here is 1000.

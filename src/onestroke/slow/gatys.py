@@ -1,4 +1,4 @@
-"""A photo painted by optimising its pixels (Gatys, Ecker & Bethge 2015), from a recipe and pictures to the result."""
+"""Photos painted by optimising their pixels (Gatys, Ecker & Bethge 2015), from a recipe and pictures to the results."""
 
 from __future__ import annotations
 
@@ -46,31 +46,41 @@ class Progress:
 
 
 class Gatys:
-    """One photo and its paintings, on the way to one picture. `run`, then `picture`.
+    """Photos of one size and their paintings, on the way to pictures. `run`, then `pictures`; `restart` for further photos.
 
-    photo: uint8 [H, W, 3]; region_map: of its size, flat colours, or None; memory: megabytes for VGG's passes, above which
-    they are tiled (0: half of what is free). Raises a OnestrokeError for anything that does not fit, before any work.
+    photos: uint8 [N, H, W, 3] (more than one: not with L-BFGS, nor with colours matched to the photo); region_map: of their
+    size, flat colours, or None; memory: megabytes for VGG's passes, above which they are tiled (0: half of what is free).
+    Raises a OnestrokeError for anything that does not fit, before any work.
     """
 
     def __init__(
-        self, recipe: Recipe, photo: Array, paintings: Sequence[Painting], *, region_map: Array | None = None,
+        self, recipe: Recipe, photos: Array, paintings: Sequence[Painting], *, region_map: Array | None = None,
         device: torch.device | None = None, memory: int = 0,
     ) -> None:  # fmt: skip
-        self.recipe, self.photo = recipe, photo
+        if len(photos) > 1 and recipe.colors != "painting":
+            raise ConfigError(f"colors: {recipe.colors} fits paintings to one photo; use --colors painting, or a batch of 1")
+        self.recipe, self.photos = recipe, photos
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.layers = [*recipe.style_layers, *recipe.content_layers]
         found = weights.resolve(recipe.vgg, recipe.vgg_weights or None).as_lineage(recipe.lineage)
         border: vgg.Border = "replicate" if recipe.border == "replicate" else "zeros"
         self.vgg = vgg.build(found, self.layers, recipe.pooling, self.device, border)
-        self.memory = memory or free_memory(self.device)
-        self.sizes = sizes(recipe, photo.shape[0], photo.shape[1])
-        self.paintings = [_recolored(p, photo, recipe.colors) for p in paintings]
-        self.masks, self.painting_masks = _masks(photo, region_map, paintings)
+        self.memory = (memory or free_memory(self.device)) // len(photos)
+        self.sizes = sizes(recipe, photos.shape[1], photos.shape[2])
+        self.paintings = [_recolored(p, photos[0], recipe.colors) for p in paintings]
+        self.masks, self.painting_masks = _masks(photos[0], region_map, paintings)
         tile_side(*self.sizes[-1], self.memory, recipe.vgg, self.layers)
-        self.source = colors.grey(photo) if recipe.colors == "luminance" else photo
-        self.start = _start(recipe, self.source, *self.sizes[0]).to(self.device)
-        self.scale, self.pixels = 0, None
+        self._targets: dict[tuple[int, int], Targets] = {}
+        self.restart(photos)
+
+    def restart(self, photos: Array) -> None:
+        """Begin anew with other photos of the same size [N, H, W, 3]; what is known of the paintings stays."""
+        self.photos = photos
+        self.sources = np.stack([colors.grey(p) for p in photos]) if self.recipe.colors == "luminance" else photos
+        self.scale, self.seconds = 0, 0.0
         self.optimizer: PixelOptimizer | None = None
+        height, width = self.sizes[0]
+        self.start = torch.cat([_start(self.recipe, p, height, width) for p in self.sources]).to(self.device)
 
     def run(self, callback: Callable[[Progress], bool | None] | None = None) -> bool:
         """Through all scales, from wherever it is. Returns False where the callback returned True to stop early."""
@@ -84,6 +94,7 @@ class Gatys:
         while True:
             optimizer = self.optimizer = self.optimizer or self._begin()
             optimizer.run(watch)
+            self.seconds += optimizer.seconds
             if stopped:
                 return False
             if self.scale == len(self.sizes) - 1:
@@ -99,12 +110,13 @@ class Gatys:
     def _objective(self) -> GatysObjective:
         height, width = self.sizes[self.scale]
         side = tile_side(height, width, self.memory, self.recipe.vgg, self.layers)
-        photo = tensor(resize_to(self.source, height, width)).to(self.device)
-        return GatysObjective(
-            self.vgg, self.recipe, self.targets(height, width), photo, self._at(self.masks, height, width), side
-        )
+        photos = torch.cat([tensor(resize_to(p, height, width)) for p in self.sources]).to(self.device)
+        if (height, width) not in self._targets:
+            self._targets[height, width] = self._measure(height, width)
+        masks = self._at(self.masks, height, width)
+        return GatysObjective(self.vgg, self.recipe, self._targets[height, width], photos, masks, side)
 
-    def targets(self, height: int, width: int) -> Targets:
+    def _measure(self, height: int, width: int) -> Targets:
         """The paintings' statistics for a picture of this size: of its area times style_scale^2, but never enlarged."""
         prepared: list[tuple[Tensor, Regions]] = []
         for painting, masks in zip(self.paintings, self.painting_masks, strict=True):
@@ -122,14 +134,15 @@ class Gatys:
                 for m in masks]  # fmt: skip
 
     @property
-    def picture(self) -> Array:
-        """The result so far, uint8 [h, w, 3], at the last scale's size."""
+    def pictures(self) -> Array:
+        """The results so far, uint8 [N, h, w, 3], at the last scale's size."""
         assert self.optimizer is not None
-        pixels = levels(self.optimizer.result())[0]
-        pixels = resize_to(pixels, *self.sizes[-1])
+        height, width = self.sizes[-1]
+        found = [resize_to(pixels, height, width) for pixels in levels(self.optimizer.result())]
         if self.recipe.colors == "luminance":
-            return with_colors_of(resize_to(self.photo, *self.sizes[-1]), pixels)
-        return pixels
+            pairs = zip(self.photos, found, strict=True)
+            found = [with_colors_of(resize_to(photo, height, width), pixels) for photo, pixels in pairs]
+        return np.stack(found)
 
     def save(self, path: Path) -> None:
         """The state, atomically. Raises OnestrokeError where it cannot be written; an older state is then still whole."""
@@ -153,7 +166,7 @@ class Gatys:
         if state.get("digest") != self._digest():
             raise ConfigError(f"{path}: belongs to other pictures or settings; repeat them, or leave out --resume")
         self.scale = state["scale"]
-        self.start = torch.zeros(1, 3, *self.sizes[self.scale], device=self.device)
+        self.start = torch.zeros(len(self.photos), 3, *self.sizes[self.scale], device=self.device)
         self.optimizer = self._begin()
         self.optimizer.load_state_dict(state["optimizer"])
 
@@ -161,7 +174,7 @@ class Gatys:
         """What a state belongs to: pictures and settings, except the numbers of steps."""
         settings = {k: v for k, v in asdict(self.recipe).items() if k not in ("steps", "tolerance", "vgg_weights")}
         sha = hashlib.sha256(repr(settings).encode())
-        for pixels in (self.photo, *(p.rgb for p in self.paintings), *self.masks):
+        for pixels in (self.photos, *(p.rgb for p in self.paintings), *self.masks):
             sha.update(b"" if pixels is None else np.ascontiguousarray(pixels).tobytes())
         return sha.hexdigest()
 

@@ -83,6 +83,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "optimizer": "lbfgs", "rate": 1.0, "history": 10, "clamp": False, "ema": 0.0, "scale_factor": 2.0,
         "steps": [200, 100, 60],
     },
+    # What train.py's networks learn (perception/losses.py), for pairs that they may learn it from.
+    "training": {
+        "vgg": "vgg16", "border": "zeros", "content_layers": {"relu2_2": 1.0}, "content_weight": 0.25,
+        "style_layers": dict.fromkeys(("relu1_2", "relu2_2", "relu3_3", "relu4_3"), 0.25),
+        "tv_weight": 0.6, "tv_power": 1.0, "tv_points": 5, "size": 256,
+        "optimizer": "lbfgs", "rate": 1.0, "history": 10, "clamp": False, "ema": 0.0, "scale_factor": 2.0, "steps": [100, 60],
+    },
     # Gatys, Ecker & Bethge 2015: white noise, alpha/beta 1e-3.
     "gatys2015": _CLASSIC | {
         "pooling": "plain-average", "content_form": "half-sum", "content_weight": 1e-3,

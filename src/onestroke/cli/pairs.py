@@ -1,0 +1,91 @@
+"""onestroke pairs PAINTING... --content DIR -o DIR: photos and what the slow half makes of them, to train on."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onestroke import config as configs
+from onestroke.errors import ConfigError
+from onestroke.images import read_image
+from onestroke.interrupt import Interrupt
+from onestroke.slow.presets import PRESETS, Recipe, recipe
+
+if TYPE_CHECKING:
+    from onestroke.slow.gatys import Progress as Where
+
+EXAMPLES = f"""presets: {", ".join(PRESETS)}
+
+examples:
+  onestroke pairs wave.jpg --content photos/ -o pairs/wave --count 200       run again to go on after Ctrl-C or a crash
+  onestroke pairs wave.jpg --content photos/ -o pairs/wave --shard 1/4       one of four processes on the same folder
+  onestroke pairs wave.jpg --content photos/ -o pairs/wave --preset quality --batch 8       a GPU (not with L-BFGS)
+  python train.py wave.jpg --content photos/ --supervision both --pairs pairs/wave
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All flags: one per field of Recipe, and what is about folders."""
+    made = argparse.ArgumentParser(
+        prog="onestroke pairs", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("paintings", nargs="+", metavar="painting", help="picture files")
+    made.add_argument("--content", required=True, metavar="DIR", help="folder of photos, searched recursively")
+    made.add_argument("-o", "--out", required=True, metavar="DIR", help="folder of pairs, new or to go on with")
+    made.add_argument("--preset", default="training", metavar="NAME", help="settings to start from; default: training")
+    made.add_argument("--shard", default="1/1", metavar="I/N", help="make part I of N; parts may run at the same time")
+    made.add_argument("--batch", type=int, default=1, metavar="N", help="pairs at a time; more than one helps a GPU")
+    made.add_argument("--count", type=int, default=0, metavar="N", help="pairs in this shard; default: one a photo")
+    made.add_argument("--memory", type=int, default=0, metavar="MB", help="for VGG's passes; default: half of what is free")
+    made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
+    configs.add_flags(made, Recipe)
+    return made
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse, make what is missing, say how many there are; 1 if some photos had to be skipped."""
+    flags = vars(parser().parse_args(arguments))
+    own = {name: flags.pop(name) for name in ("paintings", "content", "out", "preset", "shard", "batch", "count", "memory",
+                                              "device")}  # fmt: skip
+    for name, least in (("batch", 1), ("count", 0), ("memory", 0)):
+        if own[name] < least:
+            raise ConfigError(f"{name}: {own[name]} is too small; use {least} or more")
+    chosen = recipe(own["preset"], **flags)
+    pictures = [(path, read_image(path)) for path in own["paintings"]]
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from onestroke.perception.vgg import choose_device
+    from onestroke.slow import pairs
+    from onestroke.slow.gatys import Painting
+
+    console = Console(highlight=False, stderr=True, soft_wrap=True)
+    paintings = [Painting(path, picture.rgb, picture.alpha) for path, picture in pictures]
+    folder, shard = Path(own["out"]), pairs.Shard.parse(own["shard"])
+    bar = Progress(TextColumn("{task.completed}/{task.total} pairs"), BarColumn(None), TextColumn("{task.description}"),
+                   TimeRemainingColumn(), console=console)  # fmt: skip
+    skipped = made = 0
+    with Interrupt() as interrupt, bar:
+        task = bar.add_task("", total=None)
+
+        def watch(progress: Where) -> bool:
+            bar.update(task, description=f"scale {progress.scale + 1}/{progress.scales} step {progress.step.step}")
+            return interrupt.asked
+
+        for report in pairs.make(folder, Path(own["content"]), chosen, paintings, shard=shard, batch=own["batch"],
+                                 count=own["count"], device=choose_device(own["device"]), memory=own["memory"],
+                                 callback=watch):  # fmt: skip
+            made, skipped = made + (not report.skipped), skipped + bool(report.skipped)
+            if report.skipped:
+                console.print(f"skipped: {report.skipped}", style="yellow", markup=False)
+            bar.update(task, completed=made + skipped, total=made + skipped + report.left)
+            if interrupt.asked:
+                break
+    print(f"{made} pairs made, {len(pairs.read_pairs(folder))} in {folder}")
+    if interrupt.asked:
+        console.print("stopped; run the same command again to go on")
+        return 130
+    return 1 if skipped else 0
