@@ -10,12 +10,12 @@ from onestroke.cli.main import main
 from onestroke.errors import ConfigError
 from onestroke.images import Picture, read_image, resize, save_image
 from onestroke.samples import scenes
-from onestroke.slow.deepdream import Dreamer, DreamObjective, cascade, enlarged, octave_sizes, shift, zoomed
+from onestroke.slow.deepdream import Dreamer, DreamObjective, cascade, enlarged, octave_sizes, shift, surrounded, zoomed
 from onestroke.slow.dreams import PRESETS, dream_recipe
 from onestroke.slow.gatys import tensor
 
 CPU = torch.device("cpu")
-PLAIN = {"normalise": "none", "jitter": 0, "unit": 1.0, "layers": {"relu1_1": 1.0}}
+PLAIN = {"normalise": "none", "jitter": 0, "margin": 0, "unit": 1.0, "layers": {"relu1_1": 1.0}}
 SMALL = {"layers": {"relu2_1": 1.0}, "size": 32, "octaves": 2, "steps": 2}
 
 
@@ -32,6 +32,15 @@ class Tiny:
 
 def picture(side=6, seed=0, count=1):
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed), dtype=torch.double)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Pictures this small gain nothing from more, and on busy cores threads that wait for each other take thrice as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +100,25 @@ def test_jitter_is_undone():
         assert found["total"] == pytest.approx(values["total"])
         torch.testing.assert_close(moved_gradient, gradient.roll((-move[0], -move[1]), (2, 3)))
     assert len(seen) > 1 and max(abs(n) for move in seen for n in move) <= 3
+
+
+def test_a_margin_keeps_the_seam_out_of_the_picture(ready):
+    slope = (0.5 - 0.5 * torch.linspace(0, torch.pi, 32).cos()).expand(1, 3, 32, 32)  # level at its black and white ends
+    loud = []
+    for margin in (0, 8):
+        recipe = dream_recipe(**SMALL | {"normalise": "none", "unit": 1.0, "jitter": 12, "margin": margin})
+        _, gradient = DreamObjective(ready.net, recipe)(slope)
+        loud.append(float(gradient[..., [0, -1]].abs().mean()))
+    assert loud[0] > 5 * loud[1]
+
+
+def test_a_margin_mirrors_without_a_gradient():
+    x = picture().requires_grad_()
+    wide = surrounded(x, 2)
+    assert np.array_equal(wide.detach().numpy(), np.pad(x.detach().numpy(), ((0, 0), (0, 0), (2, 2), (2, 2)), "reflect"))
+    wide.sum().backward()
+    assert (x.grad == 1).all()
+    assert surrounded(picture(3), 8).shape == (1, 3, 7, 7)
 
 
 def test_jitter_depends_on_seed_octave_and_step_alone():
@@ -175,15 +203,12 @@ def test_octaves_shrink_by_the_scale_and_never_enlarge():
     recipe = dream_recipe(octaves=3, octave_scale=1.5, size=300)
     assert octave_sizes(recipe, 200, 600) == [(44, 133), (67, 200), (100, 300)]
     assert octave_sizes(recipe, 90, 180)[-1] == (90, 180)
-    assert octave_sizes(dream_recipe(octaves=4, octave_scale=2.0, layers={"relu4_3": 1.0}), 30, 40) == [
-        (8, 10),
-        (15, 20),
-        (30, 40),
-    ]
+    small = dream_recipe(octaves=4, octave_scale=2.0, layers={"relu4_3": 1.0})
+    assert octave_sizes(small, 30, 40) == [(8, 10), (15, 20), (30, 40)]
     with pytest.raises(ConfigError, match=r"at 40x15 pixels.*relu5_1, which needs 16.*--layers"):
         octave_sizes(dream_recipe(layers={"relu5_1": 1.0}), 15, 40)
     with pytest.raises(ConfigError, match=r"at 40x15 pixels.*needs 40; use a larger --size"):
-        octave_sizes(dream_recipe(border=2, size=40), 150, 400)
+        octave_sizes(dream_recipe(border=2, size=40, layers={"relu4_3": 1.0}), 150, 400)
 
 
 def test_lost_detail_is_given_back():

@@ -27,7 +27,8 @@ examples:
   onestroke dream photo.jpg --layers relu3_3 relu5_1=2                shallow layers: strokes; deep ones: eyes and creatures
   onestroke dream photo.jpg --layers relu5_1 --units 3,17             two channels of one layer
   onestroke dream photo.jpg --guide flowers.jpg                       what in the photo resembles the guide
-  onestroke dream photo.jpg --frames 100 -o flight --resume           a zoom into the dream, as numbered frames
+  onestroke dream photo.jpg --frames 100 --steps 3 -o flight          a zoom into the dream, as numbered frames; the dream
+                                                                      adds up, so few steps each are enough
 """
 
 

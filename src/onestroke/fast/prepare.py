@@ -72,9 +72,7 @@ def _pairs(config: TrainConfig, console: Console) -> data.Pairs | None:
     if config.supervision == "perceptual":
         return None
     if not config.pairs:
-        raise ConfigError(
-            f"supervision: {config.supervision} needs pairs; make some with `onestroke pairs`, then --pairs FOLDER"
-        )
+        raise ConfigError(f"supervision: {config.supervision} needs --pairs FOLDER; `onestroke pairs` makes one")
     found = read_pairs(Path(config.pairs))
     if not found:
         raise DataError(f"{config.pairs}: holds no finished pairs; make some with `onestroke pairs`")

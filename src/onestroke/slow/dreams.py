@@ -39,7 +39,7 @@ class Dream:
     smooth: float = option(0.0, "blur of the gradient in pixels at an octave's last step, a fifth of it at the start; 0: none",
                            least=0.0)  # fmt: skip
     jitter: int = option(32, "pixels by which the picture is shifted at random in each step", least=0)
-    margin: int = option(0, "mirrored pixels around the picture, which keep the seam of the shifts out of it", least=0)
+    margin: int = option(8, "mirrored pixels around the picture, which keep the seam of the shifts out of it", least=0)
     most: float = option(0.0, "stop an octave where what is raised exceeds this; 0: never", least=0.0)
     continuity: float = option(0.0, "weight of total variation", least=0.0)
     l2: float = option(0.0, "weight of the squared distance to the mean colour", least=0.0)
@@ -52,23 +52,24 @@ class Dream:
 
 PRESETS: dict[str, dict[str, Any]] = {
     # google/deepdream. Its layer is GoogLeNet's inception_4c; of VGG's, relu4 alone makes fur and eyes, relu5 faces, and only
-    # the mixture fills the background too.
+    # the mixture fills the background too. The margin is ours: without it, a seam runs along the picture's edges.
     "google": {},
     # keras.io's example, pixels in -1..1. Its layers are InceptionV3's mixed4 to mixed7; here four of VGG's about as deep. Its
     # cap of 15 is some 30 times what a photo has there, which here is 1000.
     "keras": {
         "layers": {"relu4_2": 1.0, "relu4_3": 1.5, "relu5_1": 2.0, "relu5_2": 2.5}, "lineage": "torchvision", "border": 2,
-        "octaves": 3, "steps": 20, "rate": 0.01, "unit": 2.0, "jitter": 0, "most": 1000.0, "clamp": False,
+        "octaves": 3, "steps": 20, "rate": 0.01, "unit": 2.0, "jitter": 0, "margin": 0, "most": 1000.0,
+        "clamp": False,
     },
     # The older example of Keras, "dreamy": 5 times 7 steps of L-BFGS, here as many of google's kind.
     "keras-vgg16": {
-        "layers": {"relu5_1": 0.05, "relu5_2": 0.02}, "border": 2, "octaves": 1, "steps": 35, "jitter": 0, "continuity": 0.1,
-        "l2": 0.02, "clamp": False,
+        "layers": {"relu5_1": 0.05, "relu5_2": 0.02}, "border": 2, "octaves": 1, "steps": 35, "jitter": 0, "margin": 0,
+        "continuity": 0.1, "l2": 0.02, "clamp": False,
     },
     # gordicaleksa/pytorch-deepdream; pixels are divided by ImageNet's deviation.
     "vgg16": {
         "layers": {"relu4_3": 1.0}, "lineage": "torchvision", "octave_scale": 1.8, "detail": False, "rate": 0.09, "unit": 4.42,
-        "normalise": "std", "smooth": 2.5,
+        "normalise": "std", "smooth": 2.5, "margin": 0,
     },
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ from onestroke.perception import vgg, weights
 from onestroke.perception.vgg import stride
 from onestroke.slow import colors, presets, regions
 from onestroke.slow.objective import GatysObjective, Regions, Targets, style_targets
-from onestroke.slow.optimize import PixelOptimizer, Step, Updates
+from onestroke.slow.optimize import PixelOptimizer, Step, Updates, check_batch
 from onestroke.slow.presets import Recipe
 from onestroke.slow.tiles import free_memory, tile_side
 
@@ -59,6 +59,7 @@ class Gatys:
     ) -> None:  # fmt: skip
         if len(photos) > 1 and recipe.colors != "painting":
             raise ConfigError(f"colors: {recipe.colors} fits paintings to one photo; use --colors painting, or a batch of 1")
+        check_batch(recipe.optimizer, len(photos))
         self.recipe, self.photos = recipe, photos
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.layers = [*recipe.style_layers, *recipe.content_layers]
@@ -123,7 +124,8 @@ class Gatys:
             h, w = painting.rgb.shape[:2]
             factor = min(1.0, self.recipe.style_scale * (height * width / (h * w)) ** 0.5)
             h, w = (max(1, round(extent * factor)) for extent in (h, w))
-            _check_side(min(h, w), self.layers, f"{painting.name}: the painting, at {w}x{h} pixels,", "--style-scale")
+            what = f"{painting.name}: the painting, at {w}x{h} pixels,"
+            _check_side(min(h, w), list(self.recipe.style_layers), what, "painting or --style-scale")
             prepared.append((tensor(resize_to(painting.rgb, h, w)).to(self.device), self._at(masks, h, w)))
         names = list(self.recipe.style_layers)
         side = max(tile_side(p.shape[2], p.shape[3], self.memory, self.recipe.vgg, names) for p, _ in prepared)
@@ -180,23 +182,23 @@ class Gatys:
 
 
 def sizes(recipe: Recipe, height: int, width: int) -> list[tuple[int, int]]:
-    """(height, width) of all scales for a photo of this size; those too small for the deepest layer are left out.
+    """(height, width) of all scales for a photo of this size, which is never enlarged; none too small for the deepest layer.
 
     Raises ConfigError where even the last is.
     """
     measure = {"longer": max(height, width), "shorter": min(height, width), "height": height}[recipe.side]
     found = [(max(1, round(height * end / measure)), max(1, round(width * end / measure)))
-             for end in presets.scales(recipe, recipe.size)]  # fmt: skip
+             for end in presets.scales(recipe, min(recipe.size, measure))]  # fmt: skip
     layers = [*recipe.style_layers, *recipe.content_layers]
     h, w = found[-1]
-    _check_side(min(h, w), layers, f"size: the photo, at {w}x{h} pixels,", "--size")
+    _check_side(min(h, w), layers, f"size: the photo, at {w}x{h} pixels,", "photo or --size")
     return [size for size in found if min(size) >= max(stride(layer) for layer in layers)]
 
 
-def _check_side(side: int, layers: Sequence[str], what: str, flag: str) -> None:
+def _check_side(side: int, layers: Sequence[str], what: str, what_else: str) -> None:
     deepest = max(layers, key=stride)
     if side < stride(deepest):
-        raise ConfigError(f"{what} is too small for {deepest}, which needs {stride(deepest)}; use a larger {flag}")
+        raise ConfigError(f"{what} is too small for {deepest}, which needs {stride(deepest)}; use a larger {what_else}")
 
 
 def _recolored(painting: Painting, photo: Array, how: str) -> Painting:

@@ -58,6 +58,12 @@ class Step:
         return self.optimizer.result()
 
 
+def check_batch(optimizer: str, count: int) -> None:
+    """Raise ConfigError for several pictures with L-BFGS, whose one curvature would tie them together."""
+    if count > 1 and optimizer.startswith("lbfgs"):
+        raise ConfigError(f"optimizer: {optimizer} takes one picture at a time; use adam, or a batch of 1")
+
+
 class _Stalled(Exception):
     """The loss is no number, or no longer moves."""
 
@@ -69,8 +75,7 @@ class PixelOptimizer:
     """
 
     def __init__(self, start: Tensor, objective: Objective, updates: Updates, steps: int) -> None:
-        if len(start) > 1 and updates.optimizer.startswith("lbfgs"):
-            raise ConfigError(f"optimizer: {updates.optimizer} takes one picture at a time; use adam, or a batch of 1")
+        check_batch(updates.optimizer, len(start))
         self.objective, self.updates, self.steps = objective, updates, steps
         self.pixels = (start.detach() * updates.unit).clone(memory_format=torch.contiguous_format)
         self.kind, self.rate = updates.optimizer, updates.rate

@@ -54,7 +54,7 @@ class Recipe:
     clamp: bool = option(True, "keep pixels between black and white after each step")
     ema: float = option(0.99, "decay of the average of iterates that is the result; 0: the last iterate", least=0.0)
     steps: list[int] = option([1000, 500], "evaluations at each scale, the last number for all further ones", least=1)
-    size: int = option(512, "side of the result in pixels", least=1)
+    size: int = option(512, "side of the result in pixels; a smaller photo keeps its own", least=1)
     side: str = option("longer", "which side --size means", choices=("longer", "shorter", "height"))
     smallest: int = option(128, "side that the first scale has at least", least=1)
     scale_factor: float = option(2**0.5, "from one scale to the next; 1: only one", least=1.0)
