@@ -4,6 +4,7 @@ import pytest
 
 from onestroke.config import QUICK, TrainConfig, check, merge, read_yaml, write_yaml
 from onestroke.errors import ConfigError
+from onestroke.slow.presets import recipe
 
 
 def test_default_yaml_is_what_the_program_does_by_itself():
@@ -12,6 +13,17 @@ def test_default_yaml_is_what_the_program_does_by_itself():
 
 def test_quick_yaml_is_what_a_cpu_gets_by_itself():
     assert read_yaml("configs/quick.yaml") == QUICK
+
+
+def test_pairs_yaml_holds_settings_that_exist():
+    assert merge(TrainConfig(), read_yaml("configs/pairs.yaml"), "pairs.yaml").supervision == "both"
+
+
+def test_weights_by_name_come_as_flags_or_as_a_mapping():
+    for given in (["relu1_1", "relu2_1=0.5"], {"relu1_1": 1, "relu2_1": "5e-1"}):
+        assert recipe("quality", style_layers=given).style_layers == {"relu1_1": 1.0, "relu2_1": 0.5}
+    with pytest.raises(ConfigError, match=r"style_layers: relu1_1: expected a number, got 'much'"):
+        recipe("quality", style_layers=["relu1_1=much"])
 
 
 def test_a_typo_gets_the_nearest_name():

@@ -135,7 +135,7 @@ def test_a_full_disk_loses_nothing(photo, painting, tmp_path, capsys, monkeypatc
             ["--size", "1"],
             "the photo, at 1x1 pixels, is too small for relu2_1, which needs 2; use a larger photo or --size",
         ),
-        (["--memory", "150"], "memory: 150 MB hold no tile of vgg16"),
+        (["--memory", "150"], "memory: 150 MB are too few for 48x37 pixels with vgg16"),
         (["--regions", "PHOTO"], "give --regions and one --style-regions a painting"),
         (["--regions", "PHOTO", "--style-regions", "PHOTO"], "its picture 96x64; make them the same size"),
         (["-o", "PHOTO", "--overwrite"], "is one of the inputs"),
@@ -256,6 +256,8 @@ def test_noise_is_a_function_of_the_seed(photo, painting):
 
 def test_less_memory_means_smaller_tiles_of_the_same_picture(photo, painting):
     layers = ["relu1_1", "relu2_2"]
-    sides = [tile_side(2000, 3000, memory, "vgg16", layers) for memory in (20_000, 1000, 400)]
+    sides = [tile_side(2000, 3000, memory, "vgg16", layers) for memory in (40_000, 2000, 1000)]
     assert sides[0] == 0 and sides[1] > sides[2] > 0
-    assert tile_side(2000, 3000, 1000, "vgg19", ["relu5_1"]) % 16 == 0
+    assert tile_side(2000, 3000, 2000, "vgg19", ["relu5_1"]) % 16 == 0
+    with pytest.raises(ConfigError, match="memory: 2000 MB are too few for 9000x9000 pixels"):
+        tile_side(9000, 9000, 2000, "vgg16", layers, state=108)

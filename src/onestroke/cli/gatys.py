@@ -45,7 +45,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--blend", nargs="+", type=float, metavar="W", help="weight of each painting; default: equal")
     made.add_argument("--regions", metavar="MAP", help="picture of the photo's size, one flat colour a region")
     made.add_argument("--style-regions", nargs="+", metavar="MAP", help="the same for each painting, in the same colours")
-    made.add_argument("--memory", type=int, default=0, metavar="MB", help="for VGG's passes; default: half of what is free")
+    made.add_argument(
+        "--memory", type=int, default=0, metavar="MB", help="bound, kept by exact tiles; default: half of what is free"
+    )
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
     made.add_argument("--resume", action="store_true", help="go on from where the same command was stopped")
     made.add_argument("--overwrite", action="store_true", help="replace an existing output")

@@ -38,7 +38,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--shard", default="1/1", metavar="I/N", help="make part I of N; parts may run at the same time")
     made.add_argument("--batch", type=int, default=1, metavar="N", help="pairs at a time; more than one helps a GPU")
     made.add_argument("--count", type=int, default=0, metavar="N", help="pairs in this shard; default: one a photo")
-    made.add_argument("--memory", type=int, default=0, metavar="MB", help="for VGG's passes; default: half of what is free")
+    made.add_argument(
+        "--memory", type=int, default=0, metavar="MB", help="bound, kept by exact tiles; default: half of what is free"
+    )
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
     configs.add_flags(made, Recipe)
     return made

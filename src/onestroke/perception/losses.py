@@ -121,13 +121,17 @@ class PerceptualLoss(nn.Module):
             self.content = nn.ModuleDict({layer: ContentLoss(sample[layer]) for layer in content_layers})
             self.tv = TotalVariationLoss(photos)
 
-    def forward(self, stylised: Tensor, photos: Tensor) -> dict[str, Tensor]:
+    def wanted(self, photos: Tensor) -> dict[str, Tensor]:
+        """The photos' content features, for callers that need them more than once."""
+        with torch.no_grad():
+            return self.vgg(photos, self.content)  # type: ignore[no-any-return]
+
+    def forward(self, stylised: Tensor, photos: Tensor, wanted: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Terms "style", "content", "tv" (means over layers) and "total" (their weighted sum), scalars.
 
-        stylised, photos: [N, 3, H, W] in [0, 1]. Gradients flow to `stylised` alone.
+        stylised, photos: [N, 3, H, W] in [0, 1]; wanted: of these photos, if known. Gradients flow to `stylised` alone.
         """
-        with torch.no_grad():
-            wanted = self.vgg(photos, self.content)
+        wanted = wanted or self.wanted(photos)
         features = self.vgg(stylised, {*self.style, *self.content})
         terms = {
             "style": torch.stack([loss(features[layer]) for layer, loss in self.style.items()]).mean(),

@@ -117,13 +117,13 @@ class Dreamer:
         """
         recipe = self.recipe if seed is None else replace(self.recipe, seed=seed)
         sizes = octave_sizes(recipe, photo.shape[0], photo.shape[1])
-        updates = Updates("sgd", recipe.rate, clamp=recipe.clamp, unit=recipe.unit)
+        # A flat loss is no stall: the next jitter may find more, or there is nothing to be found.
+        updates = Updates("sgd", recipe.rate, clamp=recipe.clamp, unit=recipe.unit, stalls=False)
         base = pixels = tensor(resize_to(photo, *sizes[0])).to(self.device)
         stopped = False
 
         def watch(step: Step) -> bool:
             nonlocal stopped
-            step.optimizer.recent.clear()  # a flat loss is no stall here: the next jitter may find more, or there is nothing
             stopped = bool(callback and callback(Progress(octave, len(sizes), sizes[octave], step)))
             return stopped or bool(recipe.most and step.terms["dream"] > recipe.most)
 

@@ -49,7 +49,7 @@ class Gatys:
     """Photos of one size and their paintings, on the way to pictures. `run`, then `pictures`; `restart` for further photos.
 
     photos: uint8 [N, H, W, 3] (more than one: not with L-BFGS, nor with colours matched to the photo); region_map: of their
-    size, flat colours, or None; memory: megabytes for VGG's passes, above which they are tiled (0: half of what is free).
+    size, flat colours, or None; memory: megabytes for the run, to which VGG's passes are tiled (0: half of what is free).
     Raises a OnestrokeError for anything that does not fit, before any work.
     """
 
@@ -66,11 +66,11 @@ class Gatys:
         found = weights.resolve(recipe.vgg, recipe.vgg_weights or None).as_lineage(recipe.lineage)
         border: vgg.Border = "replicate" if recipe.border == "replicate" else "zeros"
         self.vgg = vgg.build(found, self.layers, recipe.pooling, self.device, border)
-        self.memory = (memory or free_memory(self.device)) // len(photos)
+        self.memory = memory or free_memory(self.device)
         self.sizes = sizes(recipe, photos.shape[1], photos.shape[2])
         self.paintings = [_recolored(p, photos[0], recipe.colors) for p in paintings]
         self.masks, self.painting_masks = _masks(photos[0], region_map, paintings)
-        tile_side(*self.sizes[-1], self.memory, recipe.vgg, self.layers)
+        self._tile(*self.sizes[-1])
         self._targets: dict[tuple[int, int], Targets] = {}
         self.restart(photos)
 
@@ -105,17 +105,24 @@ class Gatys:
             self.optimizer = optimizer.resized(self.sizes[self.scale], objective, steps)
 
     def _begin(self) -> PixelOptimizer:
-        kept = {f.name: getattr(self.recipe, f.name) for f in fields(Updates)}
+        kept = {f.name: getattr(self.recipe, f.name) for f in fields(Updates) if hasattr(self.recipe, f.name)}
         return PixelOptimizer(self.start, self._objective(), Updates(**kept), presets.steps_at(self.recipe, self.scale))
 
     def _objective(self) -> GatysObjective:
         height, width = self.sizes[self.scale]
-        side = tile_side(height, width, self.memory, self.recipe.vgg, self.layers)
+        side = self._tile(height, width)
         photos = torch.cat([tensor(resize_to(p, height, width)) for p in self.sources]).to(self.device)
         if (height, width) not in self._targets:
             self._targets[height, width] = self._measure(height, width)
         masks = self._at(self.masks, height, width)
         return GatysObjective(self.vgg, self.recipe, self._targets[height, width], photos, masks, side)
+
+    def _tile(self, height: int, width: int) -> int:
+        """Side of the tiles for pictures of this size, 0 for none; a batch counts as one picture of all its pixels."""
+        count = len(self.photos)
+        # Pixels, gradient, two moments, average, best, photo, and two temporaries; L-BFGS keeps two vectors an update instead.
+        kept = 2 * self.recipe.history if self.recipe.optimizer.startswith("lbfgs") else 2
+        return tile_side(height * count, width, self.memory, self.recipe.vgg, self.layers, state=12 * (7 + kept))
 
     def _measure(self, height: int, width: int) -> Targets:
         """The paintings' statistics for a picture of this size: of its area times style_scale^2, but never enlarged."""

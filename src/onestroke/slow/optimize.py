@@ -23,7 +23,10 @@ WINDOW = 50  # evaluations over which `tolerance` looks
 
 @dataclass(frozen=True)
 class Updates:
-    """How pixels move; the fields are those of presets.Recipe. `unit` is white's value in the pixels that are optimised."""
+    """How pixels move; the fields are those of presets.Recipe. `unit` is white's value in the pixels that are optimised.
+
+    `stalls`: whether a flat loss means that the optimiser is stuck; not so where each step has another objective.
+    """
 
     optimizer: str = "adam"
     rate: float = 0.02
@@ -34,6 +37,7 @@ class Updates:
     ema: float = 0.0
     unit: float = 1.0
     tolerance: float = 0.0
+    stalls: bool = True
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,11 @@ class PixelOptimizer:
             self.lowest = loss
             self.best.copy_(self.pixels)
         self.recent = [*self.recent[1 - FLAT_EVALUATIONS :], loss]
-        if len(self.recent) == FLAT_EVALUATIONS and max(self.recent) - min(self.recent) <= FLAT * abs(loss):
+        if (
+            self.updates.stalls
+            and len(self.recent) == FLAT_EVALUATIONS
+            and max(self.recent) - min(self.recent) <= FLAT * abs(loss)
+        ):
             raise _Stalled(f"the loss stayed at {loss:.6g} for {FLAT_EVALUATIONS} evaluations")
         return total
 

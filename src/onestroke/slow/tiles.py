@@ -14,9 +14,10 @@ from onestroke.perception import vgg
 
 Span = tuple[int, int]
 
-# Peak bytes a pixel of one forward and backward pass, per activation kept: measured in docs/experiments.md.
+# Peak bytes of one forward and backward pass per activation kept, and of everything that does not grow with the tile: the
+# process with torch (550 MB), kernels, Gram matrices, what an allocator holds back. Measured in docs/slow.md.
 BYTES_PER_ACTIVATION = 8.0
-BASE_BYTES = 150 * 2**20  # kernels, Gram matrices and what an allocator holds back
+BASE_BYTES = 800 * 2**20
 LEAST_TILE = 64
 
 
@@ -77,21 +78,23 @@ def margins(variant: str, layers: Iterable[str]) -> Span:
     return grid, -(-reach // grid) * grid
 
 
-def tile_side(height: int, width: int, memory: int, variant: str, layers: Iterable[str]) -> int:
-    """The core's side for passes within `memory` megabytes, or 0 where the whole picture fits.
+def tile_side(height: int, width: int, memory: int, variant: str, layers: Iterable[str], state: float = 0.0) -> int:
+    """The core's side for a run within `memory` megabytes in all, or 0 where the whole picture fits.
 
-    Raises ConfigError where not even the smallest tile does.
+    state: bytes a pixel that the optimiser keeps of the whole picture. Raises ConfigError where no tile fits.
     """
     layers = list(layers)
+    grid, halo = margins(variant, layers)
     per_pixel = BYTES_PER_ACTIVATION * _activations(variant, layers)
-    pixels = (memory * 2**20 - BASE_BYTES) / per_pixel
+    fixed = BASE_BYTES + state * height * width
+    pixels = max(memory * 2**20 - fixed, 0) / per_pixel
     if height * width <= pixels:
         return 0
-    grid, halo = margins(variant, layers)
-    side = (int(max(pixels, 0) ** 0.5) - 2 * halo) // grid * grid
+    side = (int(pixels**0.5) - 2 * halo) // grid * grid
     if side < LEAST_TILE:
-        least = ((LEAST_TILE + grid + 2 * halo) ** 2 * per_pixel + BASE_BYTES) / 2**20
-        raise ConfigError(f"memory: {memory} MB hold no tile of {variant} up to {max(layers)}; use {least:.0f} or more")
+        least = (min(height * width, (LEAST_TILE + grid + 2 * halo) ** 2) * per_pixel + fixed) / 2**20 + 1
+        what = f"{width}x{height} pixels with {variant} up to {max(layers)}"
+        raise ConfigError(f"memory: {memory} MB are too few for {what}; use {least:.0f} or more")
     return side
 
 
@@ -103,10 +106,10 @@ def _activations(variant: str, layers: list[str]) -> float:
 
 
 def free_memory(device: torch.device) -> int:
-    """Megabytes that one picture may take by default: half of what is free, or 2000 where that is unknown."""
+    """Megabytes that a run may take by default: half of what is free, or 3000 where that is unknown."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] / 2**21)
     try:
         return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**21)
     except (AttributeError, ValueError, OSError):
-        return 2000
+        return 3000
