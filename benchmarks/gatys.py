@@ -24,9 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from onestroke.perception import vgg, weights
-from onestroke.slow.objective import GatysObjective, style_targets
+from onestroke.slow.objective import GatysObjective
 from onestroke.slow.optimize import PixelOptimizer, Updates
 from onestroke.slow.presets import Recipe, recipe
+from onestroke.slow.targets import style_targets
 
 
 def main() -> None:

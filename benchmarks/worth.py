@@ -25,7 +25,7 @@ from onestroke.fast.prepare import prepare
 from onestroke.images import Array, centre_crop, find_images, read_image
 from onestroke.perception.losses import PerceptualLoss
 from onestroke.runtime.stylize import Stylizer
-from onestroke.slow.gatys import tensor
+from onestroke.slow.materials import tensor
 from onestroke.slow.optimize import Objective, PixelOptimizer, Updates
 
 

@@ -12,7 +12,7 @@ from onestroke.images import Picture, read_image, resize, save_image
 from onestroke.samples import scenes
 from onestroke.slow.deepdream import Dreamer, DreamObjective, cascade, enlarged, octave_sizes, shift, surrounded, zoomed
 from onestroke.slow.dreams import PRESETS, dream_recipe
-from onestroke.slow.gatys import tensor
+from onestroke.slow.materials import tensor
 
 CPU = torch.device("cpu")
 PLAIN = {"normalise": "none", "jitter": 0, "margin": 0, "unit": 1.0, "layers": {"relu1_1": 1.0}}

@@ -15,7 +15,8 @@ from onestroke.errors import ConfigError, ImageError
 from onestroke.images import read_image
 from onestroke.samples import scenes
 from onestroke.slow import colors, presets
-from onestroke.slow.gatys import Gatys, Painting, sizes
+from onestroke.slow.gatys import Gatys
+from onestroke.slow.materials import Painting, sizes
 from onestroke.slow.presets import recipe
 from onestroke.slow.tiles import tile_side
 

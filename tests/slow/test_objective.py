@@ -7,8 +7,9 @@ import torch.nn.functional as F
 
 from onestroke.perception import vgg, weights
 from onestroke.slow import presets
-from onestroke.slow.objective import GatysObjective, style_targets
+from onestroke.slow.objective import GatysObjective
 from onestroke.slow.statistics import gram_distance, moments, wasserstein
+from onestroke.slow.targets import style_targets
 
 OURS = ("quality", "fast", "training")  # the others are published
 LAYERS = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]

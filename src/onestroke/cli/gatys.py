@@ -17,7 +17,8 @@ from onestroke.slow.presets import PRESETS, Recipe, recipe
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from onestroke.slow.gatys import Gatys, Painting, Progress
+    from onestroke.slow.gatys import Gatys, Progress
+from onestroke.slow.materials import Painting
 
 SAVE_EVERY = 60.0  # seconds between states
 
@@ -139,7 +140,7 @@ def _output(own: dict[str, Any]) -> Path:
 
 
 def _paintings(own: dict[str, Any]) -> list[Painting]:
-    from onestroke.slow.gatys import Painting
+    from onestroke.slow.materials import Painting
 
     paths, maps = own["paintings"], own["style_regions"] or []
     shares = own["blend"] or [1.0] * len(paths)

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from onestroke.perception.vgg import choose_device
     from onestroke.slow import pairs
-    from onestroke.slow.gatys import Painting
+    from onestroke.slow.materials import Painting
 
     console = Console(highlight=False, stderr=True, soft_wrap=True)
     paintings = [Painting(path, picture.rgb, picture.alpha) for path, picture in pictures]

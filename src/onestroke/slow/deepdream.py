@@ -16,7 +16,8 @@ from onestroke.images import Array, resize, resize_to
 from onestroke.perception import vgg, weights
 from onestroke.perception.vgg import VGGFeatures, stride
 from onestroke.slow.dreams import Dream, channels
-from onestroke.slow.gatys import Progress, levels, tensor
+from onestroke.slow.gatys import Progress
+from onestroke.slow.materials import levels, tensor
 from onestroke.slow.optimize import PixelOptimizer, Step, Updates
 
 GUIDE_SIDE = 256  # longer side of a guide: every position of a picture is compared with every one of the guide

@@ -14,25 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from onestroke.errors import ConfigError, OnestrokeError
-from onestroke.images import Array, read_image, resize_to, with_colors_of
+from onestroke.images import Array, resize_to, with_colors_of
 from onestroke.perception import vgg, weights
-from onestroke.perception.vgg import stride
 from onestroke.slow import colors, presets, regions
-from onestroke.slow.objective import GatysObjective, Regions, Targets, style_targets
+from onestroke.slow.materials import Painting, check_side, levels, recolored, region_weights, sizes, start_pixels, tensor
+from onestroke.slow.objective import GatysObjective
 from onestroke.slow.optimize import PixelOptimizer, Step, Updates, check_batch
 from onestroke.slow.presets import Recipe
+from onestroke.slow.targets import Regions, Targets, style_targets
 from onestroke.slow.tiles import free_memory, tile_side
-
-
-@dataclass(frozen=True)
-class Painting:
-    """A painting [h, w, 3], where it counts (`alpha` [h, w], 255 everywhere if None), its region map, its share in a blend."""
-
-    name: str
-    rgb: Array
-    alpha: Array | None = None
-    regions: Array | None = None
-    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -68,8 +58,8 @@ class Gatys:
         self.vgg = vgg.build(found, self.layers, recipe.pooling, self.device, border)
         self.memory = memory or free_memory(self.device)
         self.sizes = sizes(recipe, photos.shape[1], photos.shape[2])
-        self.paintings = [_recolored(p, photos[0], recipe.colors) for p in paintings]
-        self.masks, self.painting_masks = _masks(photos[0], region_map, paintings)
+        self.paintings = [recolored(p, photos[0], recipe.colors) for p in paintings]
+        self.masks, self.painting_masks = region_weights(photos[0], region_map, paintings)
         self._tile(*self.sizes[-1])
         self._targets: dict[tuple[int, int], Targets] = {}
         self.restart(photos)
@@ -81,7 +71,7 @@ class Gatys:
         self.scale, self.seconds = 0, 0.0
         self.optimizer: PixelOptimizer | None = None
         height, width = self.sizes[0]
-        self.start = torch.cat([_start(self.recipe, p, height, width) for p in self.sources]).to(self.device)
+        self.start = torch.cat([start_pixels(self.recipe, p, height, width) for p in self.sources]).to(self.device)
 
     def run(self, callback: Callable[[Progress], bool | None] | None = None) -> bool:
         """Through all scales, from wherever it is. Returns False where the callback returned True to stop early."""
@@ -132,7 +122,7 @@ class Gatys:
             factor = min(1.0, self.recipe.style_scale * (height * width / (h * w)) ** 0.5)
             h, w = (max(1, round(extent * factor)) for extent in (h, w))
             what = f"{painting.name}: the painting, at {w}x{h} pixels,"
-            _check_side(min(h, w), list(self.recipe.style_layers), what, "painting or --style-scale")
+            check_side(min(h, w), list(self.recipe.style_layers), what, "painting or --style-scale")
             prepared.append((tensor(resize_to(painting.rgb, h, w)).to(self.device), self._at(masks, h, w)))
         names = list(self.recipe.style_layers)
         side = max(tile_side(p.shape[2], p.shape[3], self.memory, self.recipe.vgg, names) for p, _ in prepared)
@@ -186,81 +176,3 @@ class Gatys:
         for pixels in (self.photos, *(p.rgb for p in self.paintings), *self.masks):
             sha.update(b"" if pixels is None else np.ascontiguousarray(pixels).tobytes())
         return sha.hexdigest()
-
-
-def sizes(recipe: Recipe, height: int, width: int) -> list[tuple[int, int]]:
-    """(height, width) of all scales for a photo of this size, which is never enlarged; none too small for the deepest layer.
-
-    Raises ConfigError where even the last is.
-    """
-    measure = {"longer": max(height, width), "shorter": min(height, width), "height": height}[recipe.side]
-    found = [(max(1, round(height * end / measure)), max(1, round(width * end / measure)))
-             for end in presets.scales(recipe, min(recipe.size, measure))]  # fmt: skip
-    layers = [*recipe.style_layers, *recipe.content_layers]
-    h, w = found[-1]
-    _check_side(min(h, w), layers, f"size: the photo, at {w}x{h} pixels,", "photo or --size")
-    return [size for size in found if min(size) >= max(stride(layer) for layer in layers)]
-
-
-def _check_side(side: int, layers: Sequence[str], what: str, what_else: str) -> None:
-    deepest = max(layers, key=stride)
-    if side < stride(deepest):
-        raise ConfigError(f"{what} is too small for {deepest}, which needs {stride(deepest)}; use a larger {what_else}")
-
-
-def _recolored(painting: Painting, photo: Array, how: str) -> Painting:
-    change = {"match": colors.matched, "luminance": colors.grey_matched}.get(how)
-    rgb = change(painting.rgb, photo) if change else painting.rgb
-    return Painting(painting.name, rgb, painting.alpha, painting.regions, painting.share)
-
-
-def _masks(
-    photo: Array, region_map: Array | None, paintings: Sequence[Painting]
-) -> tuple[list[regions.Weights | None], list[list[regions.Weights | None]]]:
-    """Weights per region of the photo and of each painting; transparent parts of a painting weigh nothing."""
-    maps = [(f"{p.name}: region map", p.regions) for p in paintings if p.regions is not None]
-    if (region_map is not None and len(maps) < len(paintings)) or (region_map is None and maps):
-        raise ConfigError("regions: the photo and every painting need a map; give --regions and one --style-regions a painting")
-    photo_masks: list[regions.Weights | None] = [None]
-    found: list[list[regions.Weights | None]] = [[None] for _ in paintings]
-    if region_map is not None:
-        pairs = [("regions", region_map, photo), *((n, m, p.rgb) for (n, m), p in zip(maps, paintings, strict=True))]
-        for name, given, picture in pairs:
-            if given.shape[:2] != picture.shape[:2]:
-                has, needs = (f"{a.shape[1]}x{a.shape[0]}" for a in (given, picture))
-                raise ConfigError(f"{name}: is {has} pixels, its picture {needs}; make them the same size")
-        masks, painting_masks = regions.match(("regions", region_map), maps)
-        photo_masks, found = list(masks), [list(m) for m in painting_masks]
-    for painting, counted in zip(paintings, found, strict=True):
-        if painting.alpha is not None:
-            opaque = np.asarray(painting.alpha / 255, np.float32)
-            if not opaque.any():
-                raise ConfigError(f"{painting.name}: is transparent everywhere; there is no style in it")
-            counted[:] = [opaque if mask is None else np.asarray(mask * opaque, np.float32) for mask in counted]
-    return photo_masks, found
-
-
-def _start(recipe: Recipe, photo: Array, height: int, width: int) -> Tensor:
-    """Pixels [1, 3, h, w] to start from: the photo, a picture file, or noise around VGG's mean colour mixed with the photo."""
-    if recipe.start not in ("photo", "noise"):
-        return tensor(resize_to(read_image(recipe.start).rgb, height, width))
-    pixels = tensor(resize_to(photo, height, width))
-    if recipe.start == "photo":
-        return pixels
-    generator = torch.Generator().manual_seed(recipe.seed)
-    if recipe.noise_kind == "uniform":
-        noise = torch.rand(pixels.shape, generator=generator) * 2 - 1
-    else:
-        noise = torch.randn(pixels.shape, generator=generator)
-    mean = torch.tensor(weights.CAFFE_MEAN).view(1, 3, 1, 1)
-    return mean + recipe.noise_share * noise * recipe.noise / recipe.unit + (1 - recipe.noise_share) * (pixels - mean)
-
-
-def tensor(rgb: Array) -> Tensor:
-    """uint8 [H, W, 3] to float [1, 3, H, W] in [0, 1]."""
-    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None].float() / 255
-
-
-def levels(pixels: Tensor) -> Array:
-    """Float [N, 3, H, W] in [0, 1] to uint8 [N, H, W, 3]."""
-    return np.ascontiguousarray((pixels.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())

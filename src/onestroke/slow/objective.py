@@ -7,19 +7,16 @@ total variation add up by themselves. With one tile both passes are one, and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from onestroke.perception.vgg import VGGFeatures, stride
 from onestroke.slow.presets import Recipe
-from onestroke.slow.statistics import Moments, blend, gram_distance, moments, wasserstein
+from onestroke.slow.statistics import Moments, gram_distance, wasserstein
+from onestroke.slow.targets import Regions, Targets, layer_weights, measure, moments_at
 from onestroke.slow.tiles import Tile, layout
-
-Regions = Sequence[Tensor | None]  # weights [1, 1, H, W] in [0, 1], one a region; None: everywhere
 
 # Published forms, as factors on sum (G - T)^2 where G and T are divided by their areas. C channels, M positions, P pixels.
 STYLE_FACTORS: dict[str, Callable[[int, int, int], float]] = {
@@ -36,62 +33,6 @@ CONTENT_FACTORS: dict[str, Callable[[int, int], float]] = {
     "sum": lambda c, m: 1.0,
     "bhonge": lambda c, m: 1 / (4 * c * m),
 }
-
-
-@dataclass(frozen=True)
-class Targets:
-    """A painting's statistics, or several paintings' blended: per style layer, one per region."""
-
-    moments: dict[str, list[Moments]]
-
-
-def layer_weights(region: Tensor | None, names: Sequence[str]) -> dict[str, Tensor | None]:
-    """A region [1, 1, H, W] at the size of each layer: averages, in the windows that VGG pools."""
-    found: dict[str, Tensor | None] = {}
-    for name in names:
-        step = stride(name)
-        found[name] = region if region is None or step == 1 else F.avg_pool2d(region, step)
-    return found
-
-
-def measure(
-    vgg: VGGFeatures, x: Tensor, names: Sequence[str], regions: Regions, first: bool, side: int
-) -> dict[str, list[Moments]]:
-    """Moments of pictures [N, 3, H, W] at style layers, in tiles of `side` (0: at once)."""
-    weights = [layer_weights(region, names) for region in regions]
-    total: dict[str, list[Moments]] = {}
-    with torch.no_grad():
-        for tile in layout(x.shape[2], x.shape[3], side, vgg.variant, names):
-            found = _moments(vgg(x[..., *tile.slices], names), names, weights, tile, first)
-            total = {n: [a + b for a, b in zip(total[n], found[n], strict=True)] for n in names} if total else found
-    return total
-
-
-def _moments(
-    features: dict[str, Tensor], names: Sequence[str], weights: Sequence[dict[str, Tensor | None]], tile: Tile, first: bool
-) -> dict[str, list[Moments]]:
-    found: dict[str, list[Moments]] = {}
-    for name in names:
-        core = features[name][..., *tile.inner(stride(name))]
-        within = (..., *tile.within(stride(name)))
-        masks = [None if (weight := w[name]) is None else weight[within] for w in weights]
-        found[name] = [moments(core, mask, first=first) for mask in masks]
-    return found
-
-
-def style_targets(
-    vgg: VGGFeatures, recipe: Recipe, paintings: Sequence[tuple[Tensor, Regions]], shares: Sequence[float], side: int = 0
-) -> Targets:
-    """Statistics of paintings [1, 3, h, w] with their regions, averaged by `shares`; a region counts where it is found."""
-    names, first = list(recipe.style_layers), recipe.style_statistic == "wasserstein"
-    measured = [measure(vgg, picture, names, regions, first, side) for picture, regions in paintings]
-    blended: dict[str, list[Moments]] = {}
-    for name in names:
-        blended[name] = []
-        for region in range(len(paintings[0][1])):
-            parts = [(m[name][region], s) for m, s in zip(measured, shares, strict=True) if m[name][region].area > 0 and s > 0]
-            blended[name].append(blend([part for part, _ in parts], [share for _, share in parts]))
-    return Targets(blended)
 
 
 class GatysObjective:
@@ -159,7 +100,7 @@ class GatysObjective:
         for tile in self.tiles:
             part = x[..., *tile.slices].detach().requires_grad_()
             features = self.vgg(part, self.layers)
-            found = _moments(features, self.names, self.weights, tile, self.first)
+            found = moments_at(features, self.names, self.weights, tile, self.first)
             if slopes is None:
                 style = terms["style"] = self._style(found)
             else:
@@ -180,7 +121,7 @@ class GatysObjective:
         total: dict[str, list[Moments]] = {}
         with torch.no_grad():
             for tile in self.tiles:
-                found = _moments(self.vgg(x[..., *tile.slices], self.names), self.names, self.weights, tile, self.first)
+                found = moments_at(self.vgg(x[..., *tile.slices], self.names), self.names, self.weights, tile, self.first)
                 total = {n: [a + b for a, b in zip(total[n], found[n], strict=True)] for n in self.names} if total else found
         leaves = [t.requires_grad_() for n in self.names for m in total[n] for t in (m.second, m.first) if t is not None]
         style = self._style(total)

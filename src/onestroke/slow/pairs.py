@@ -18,7 +18,8 @@ import torch
 from onestroke import config as configs
 from onestroke.errors import ConfigError, DataError, ImageError
 from onestroke.images import Array, centre_crop, find_images, read_image, save_image
-from onestroke.slow.gatys import Gatys, Painting, Progress
+from onestroke.slow.gatys import Gatys, Progress
+from onestroke.slow.materials import Painting
 from onestroke.slow.presets import Recipe
 
 SETTINGS = "settings.yaml"
