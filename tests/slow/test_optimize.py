@@ -134,7 +134,9 @@ def test_a_start_without_a_finite_loss_is_an_error():
 def test_the_stop_rule_looks_at_the_gain_of_fifty_evaluations():
     updates = Updates("adam", rate=0.02, tolerance=0.1)
     work = PixelOptimizer(start(), lambda x: ({"total": 5 + bowl(x)[0]["total"]}, bowl(x)[1]), updates, 1000)
-    work.run()
+    notes = []
+    work.run(lambda step: notes.append(step.note) and None)
+    assert "gained less than 0.1" in notes[-1] and not any(notes[:-1])
     assert work.step == 100  # after the first window nothing is known, in the second next to nothing is gained
 
 

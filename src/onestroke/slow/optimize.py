@@ -121,9 +121,11 @@ class PixelOptimizer:
             except _Stalled as stalled:
                 note = self._recover(str(stalled))
             self.seconds += time.perf_counter() - began
+            if not note and self._gains_too_little():
+                note = f"{WINDOW} evaluations gained less than {self.updates.tolerance:g} of the loss: stopped"
             if callback and callback(Step(min(self.step, self.steps), self.steps, self.seconds, note, self.values, self)):
                 return
-            if note.endswith("stopped") or self._gains_too_little():
+            if note.endswith("stopped"):
                 return
 
     def _advance(self) -> None:

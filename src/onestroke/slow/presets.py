@@ -23,7 +23,7 @@ class Recipe:
     Pixel units: `unit` is the value of white in the published system (255, or 1); rates, noise and total variation are in it.
     """
 
-    vgg: str = option("vgg19", "which VGG judges", choices=("vgg16", "vgg19"))
+    vgg: str = option("vgg16", "which VGG judges", choices=("vgg16", "vgg19"))
     vgg_weights: str = option("", "file with VGG weights (.pth .h5 .mat .onnx .safetensors); empty: found or downloaded")
     pooling: str = option("max", "pooling inside VGG", choices=("max", "average", "plain-average", "l2"))
     border: str = option("replicate", "what the first convolution sees outside the picture", choices=("zeros", "replicate"))
@@ -67,7 +67,7 @@ class Recipe:
 
 # One scale, five-point sums of pixels in 0..255, VGG as it was: what all systems of 2015 to 2019 share.
 _CLASSIC: dict[str, Any] = {
-    "border": "zeros", "unit": 255.0, "content_form": "mse", "content_weight": 1.0, "style_layers": FIVE,
+    "vgg": "vgg19", "border": "zeros", "unit": 255.0, "content_form": "mse", "content_weight": 1.0, "style_layers": FIVE,
     "tv_weight": 0.0, "tv_reduction": "sum", "tv_points": 5, "optimizer": "lbfgs", "rate": 1.0, "beta2": 0.999,
     "clamp": False, "ema": 0.0, "scale_factor": 1.0, "steps": [500],
 }  # fmt: skip
@@ -85,7 +85,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # What train.py's networks learn (perception/losses.py), for pairs that they may learn it from.
     "training": {
-        "vgg": "vgg16", "border": "zeros", "content_layers": {"relu2_2": 1.0}, "content_weight": 0.25,
+        "border": "zeros", "content_layers": {"relu2_2": 1.0}, "content_weight": 0.25,
         "style_layers": dict.fromkeys(("relu1_2", "relu2_2", "relu3_3", "relu4_3"), 0.25),
         "tv_weight": 0.6, "tv_power": 1.0, "tv_points": 5, "size": 256,
         "optimizer": "lbfgs", "rate": 1.0, "history": 10, "clamp": False, "ema": 0.0, "scale_factor": 2.0, "steps": [100, 60],

@@ -19,6 +19,7 @@ class ProgressLine:
 
     def __init__(self, console: Console) -> None:
         self.console, self.scale, self.seconds, self.earlier = console, -1, 0.0, 0.0
+        self.shown = 0
         columns = (TextColumn("{task.fields[where]} {task.completed}/{task.total}"), BarColumn(None),
                    TextColumn("{task.description}"), TimeRemainingColumn())  # fmt: skip
         self.bar = Progress(*columns, console=console) if console.is_terminal else None
@@ -36,15 +37,15 @@ class ProgressLine:
         """One step."""
         step, where = at.step, f"scale {at.scale + 1}/{at.scales} {at.size[1]}x{at.size[0]}"
         if at.scale != self.scale:
-            self.scale, self.earlier = at.scale, self.seconds
+            self.scale, self.earlier, self.shown = at.scale, self.seconds, 0
             if self.bar:
                 self.task = self.bar.add_task("", total=step.steps, where=where)
         self.seconds = self.earlier + step.seconds
         if step.note:
             self.console.print(f"step {step.step}: {step.note}", style="yellow")
-        due = step.step % (5 if self.bar else LINE_EVERY) == 0 or step.step >= step.steps
-        if not due:
+        if step.step - self.shown < (5 if self.bar else LINE_EVERY) and step.step < step.steps:
             return
+        self.shown = step.step // 5 * 5 if self.bar else step.step // LINE_EVERY * LINE_EVERY
         text = "  ".join(f"{name} {value:.4g}" for name, value in step.terms.items()) + f"  {step.step / step.seconds:.1f}/s"
         if self.bar:
             self.bar.update(self.task, completed=step.step, description=text)
