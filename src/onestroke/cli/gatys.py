@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from onestroke.slow.gatys import Gatys, Progress
-from onestroke.slow.materials import Painting
+    from onestroke.slow.materials import Painting
 
 SAVE_EVERY = 60.0  # seconds between states
 
