@@ -1,9 +1,9 @@
 """How many Gatys iterations one forward pass is worth, and how many times faster it is than 500 of them.
 
-    uv run benchmarks/worth.py runs/wave --photos unseen/ --count 20 --size 256 --iterations 100
+    uv run benchmarks/worth.py runs/wave --photos unseen/ --count 20 --size 256 --iterations 100 --start noise
 
 For each photo, the objective that the run's network was trained on (its own losses and units) is minimised over pixels with
-L-BFGS, from the photo. The network is worth the first iteration whose picture is at least as good as its own. Johnson et al.
+L-BFGS, from the photo or from noise. The network is worth the first iteration whose picture is at least as good as its own. Johnson et al.
 2016 found 50 to 100 iterations, and 1,060 times the speed of 500 at 256 px.
 """
 
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--iterations", type=int, default=100)
+    parser.add_argument("--start", default="photo", choices=("photo", "noise"))
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/worth"))
     flags = parser.parse_args()
     config = merge(TrainConfig(), read_yaml(flags.run / "config.yaml"), "run")
@@ -46,17 +47,17 @@ def main() -> None:
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(flags.count, len(paths))).astype(int)]
     rows = []
     for number, path in enumerate(chosen, 1):
-        rows.append(_row(path, centre_crop(read_image(path).rgb, flags.size), stylizer, materials.loss, materials.device,
-                         flags.iterations))  # fmt: skip
+        photo = centre_crop(read_image(path).rgb, flags.size)
+        rows.append({"photo": path.name} | _row(photo, stylizer, materials.loss, materials.device, flags))
         print(f"{number}/{len(chosen)} {path.name}: net {rows[-1]['net']:.3f}, passed at {rows[-1]['passed']}", flush=True)
-    result = _summary(rows, flags.size)
+    result = {"start": flags.start} | _summary(rows, flags.size)
     flags.out.parent.mkdir(parents=True, exist_ok=True)
     flags.out.with_suffix(".json").write_text(json.dumps(result | {"rows": rows}, indent=1))
     _plot(rows, result, flags.out.with_suffix(".png"))
     print(json.dumps(result, indent=1))
 
 
-def _row(path: Path, photo: Array, stylizer: Stylizer, loss: PerceptualLoss, device: torch.device, iterations: int) -> dict:
+def _row(photo: Array, stylizer: Stylizer, loss: PerceptualLoss, device: torch.device, flags: argparse.Namespace) -> dict:
     """One photo: the net's objective and seconds, the curve of the pixels' objective and its seconds an iteration."""
     stylizer(photo)
     seconds = []
@@ -68,11 +69,13 @@ def _row(path: Path, photo: Array, stylizer: Stylizer, loss: PerceptualLoss, dev
     with torch.no_grad():
         net = {name: float(value) for name, value in loss(tensor(stylised).to(device), pixels).items()}
     curve: list[float] = []
-    work = PixelOptimizer(pixels, _objective(loss, pixels), Updates("lbfgs", 1.0, clamp=False), iterations)
+    noise = torch.rand(pixels.shape, generator=torch.Generator().manual_seed(0)).to(device)
+    start = noise if flags.start == "noise" else pixels
+    work = PixelOptimizer(start, _objective(loss, pixels), Updates("lbfgs", 1.0, clamp=False), flags.iterations)
     work.run(lambda step: curve.append(step.terms["total"]) and None)
     best = np.minimum.accumulate(curve)
     passed = next((i for i, value in enumerate(best) if value <= net["total"]), None)
-    return {"photo": path.name, "net": net["total"], "net_terms": net, "net_seconds": statistics.median(seconds),
+    return {"net": net["total"], "net_terms": net, "net_seconds": statistics.median(seconds),
             "curve": [round(float(v), 5) for v in best], "seconds": work.seconds / work.step, "passed": passed}  # fmt: skip
 
 
@@ -97,7 +100,7 @@ def _summary(rows: list[dict], size: int) -> dict:
         "iterations_worth_quartiles": [float(np.quantile(passed, q)) for q in (0.25, 0.75)],
         "never_passed": sum(row["passed"] is None for row in rows),
         "net_objective_median": statistics.median(row["net"] for row in rows),
-        "photo_objective_median": statistics.median(row["curve"][0] for row in rows),
+        "start_objective_median": statistics.median(row["curve"][0] for row in rows),
         "last_objective_median": statistics.median(row["curve"][-1] for row in rows),
         "net_seconds": net, "seconds_an_iteration": iteration, "times_faster_than_500": 500 * iteration / net,
     }  # fmt: skip
@@ -116,7 +119,7 @@ def _plot(rows: list[dict], result: dict, path: Path) -> None:
     axes.plot(x, np.median(curves, axis=0), label="Gatys, median")
     axes.axhline(result["net_objective_median"], color="black", linestyle="--", label="one forward pass, median")
     axes.axvline(result["iterations_worth_median"], color="grey", linestyle=":")
-    axes.set(xlabel="iterations of L-BFGS from the photo", ylabel="objective (1.0 = doing nothing)", yscale="log")
+    axes.set(xlabel=f"iterations of L-BFGS from {result['start']}", ylabel="objective (1.0 = doing nothing)", yscale="log")
     axes.set_title(f"One forward pass is worth {result['iterations_worth_median']:g} iterations ({len(rows)} unseen photos)")
     axes.legend()
     figure.savefig(path, dpi=110)

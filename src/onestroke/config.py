@@ -29,9 +29,11 @@ def style_name(painting: str) -> str:
     return Path(painting).stem if painting else SAMPLE_PAINTING
 
 
-def option(default: Any, text: str, *, least: float | None = None, choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field with its help text, its least allowed value and its allowed names."""
-    meta = {"help": text, "least": least, "choices": choices}
+def option(
+    default: Any, text: str, *, least: float | None = None, most: float | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    """A dataclass field with its help text, its least and largest allowed value, and its allowed names."""
+    meta = {"help": text, "least": least, "most": most, "choices": choices}
     if isinstance(default, list | dict):
         return field(default_factory=default.copy, metadata=meta)
     return field(default=default, metadata=meta)
@@ -105,6 +107,8 @@ def check(config: C) -> C:
         for number in single:
             if least is not None and not number >= least:
                 raise ConfigError(f"{f.name}: {number} is too small; use {least:g} or more")
+            if f.metadata["most"] is not None and number > f.metadata["most"]:
+                raise ConfigError(f"{f.name}: {number} is too large; use {f.metadata['most']:g} or less")
         if choices and value not in choices:
             raise ConfigError(f"{f.name}: unknown value {value!r}; choose from {', '.join(choices)}")
         object.__setattr__(config, f.name, value)
@@ -173,7 +177,7 @@ def write_yaml(config: DataclassInstance, path: Path) -> None:
 
 def write_mapping(values: Mapping[str, Any], path: Path) -> None:
     """Save `values` as YAML, atomically."""
-    temporary = path.with_name(path.name + ".part")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     temporary.write_text(yaml.safe_dump(dict(values), sort_keys=False), encoding="utf-8")
     temporary.replace(path)
 

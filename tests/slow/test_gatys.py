@@ -16,7 +16,7 @@ from onestroke.images import read_image
 from onestroke.samples import scenes
 from onestroke.slow import colors, presets
 from onestroke.slow.gatys import Gatys
-from onestroke.slow.materials import Painting, sizes
+from onestroke.slow.materials import Painting, recolored, sizes
 from onestroke.slow.presets import recipe
 from onestroke.slow.tiles import tile_side
 
@@ -131,6 +131,10 @@ def test_a_full_disk_loses_nothing(photo, painting, tmp_path, capsys, monkeypatc
         (["--content-layers", "relu9_1"], "layer 'relu9_1': vgg16 has relu1_1"),
         (["--vgg-weights", "PHOTO"], "photo.png"),
         (["--blend", "1", "2"], "blend: got 2 weights for 1 paintings"),
+        (["--blend", "nan"], "give one each, none negative, not all zero"),
+        (["--ema", "1"], "ema: 1.0 is too large"),
+        (["--scale-factor", "1.001"], "scale_factor: 1.001 makes too many scales"),
+        (["--optimizer", "sgd"], "optimizer: sgd has no usual rate"),
         (["--style-statistic", "wasserstein", "--style-form", "mse"], "wasserstein needs --style-form relative"),
         (
             ["--size", "1"],
@@ -245,6 +249,31 @@ def test_matched_colours_have_the_photos_mean_and_covariance():
     wanted = photo.reshape(-1, 3).astype(float)
     assert np.abs(found.mean(0) - wanted.mean(0)).max() < 1
     assert np.abs(np.cov(found.T) - np.cov(wanted.T)).max() < 0.05 * np.cov(wanted.T).max()
+
+
+def test_another_optimiser_brings_its_usual_rate():
+    assert (recipe("fast", optimizer="adam").rate, recipe("gatys-pytorch", optimizer="adam").rate) == (0.02, 0.02 * 255)
+    assert recipe("quality", optimizer="lbfgs").rate == 1.0 and recipe("quality", optimizer="lbfgs").ema == 0.0
+    assert recipe("keras", optimizer="adam", rate=3.0).rate == 3.0
+
+
+def test_hidden_pixels_of_a_painting_do_not_change_its_recoloured_ones(photo, painting):
+    rgb, target = np.array(read_image(painting).rgb), read_image(photo).rgb
+    alpha = np.full(rgb.shape[:2], 255, np.uint8)
+    alpha[:20] = 0
+    results = []
+    for hidden in (0, 255):
+        rgb[:20] = hidden
+        results.append(recolored(Painting("p", rgb, alpha), target, "match").rgb[20:])
+    assert np.array_equal(*results)
+
+
+def test_an_output_in_a_new_folder_can_be_resumed(photo, painting, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "SAVE_EVERY", 0.0)
+    saved = []
+    monkeypatch.setattr(Gatys, "save", lambda self, path, save=Gatys.save: (save(self, path), saved.append(path.is_file())))
+    assert cli("gatys", [str(photo), str(painting), "-o", str(tmp_path / "new" / "p.png"), *SMALL]) == 0
+    assert saved and all(saved) and [p.name for p in (tmp_path / "new").iterdir()] == ["p.png"]
 
 
 def test_noise_is_a_function_of_the_seed(photo, painting):

@@ -99,7 +99,11 @@ def published(preset, net, recipe, x, photo, painting):
     y = 255 * x.double()
     down = (y[..., :-1, :-1] - y[..., 1:, :-1]).square()
     right = (y[..., :-1, :-1] - y[..., :-1, 1:]).square()
-    tv = {"neural-style": 1e-3 * 0.5 * (down + right).sum(), "keras": 1e-6 * (down + right).pow(1.25).sum()}.get(preset, 0.0)
+    tv = {
+        "neural-style": 1e-3 * 0.5 * (down + right).sum(),
+        "keras": 1e-6 * (down + right).pow(1.25).sum(),
+        "keras-book": (down + right).pow(1.25).sum(),
+    }.get(preset, 0.0)
     return float(style), float(content), float(tv)
 
 

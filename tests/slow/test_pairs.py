@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,6 +106,22 @@ def test_a_batch_is_its_pairs_one_by_one(content, painting, tmp_path):
         assert make(content, painting, tmp_path / batch, "--optimizer", "adam", "--rate", "0.02", "--batch", batch) == 0
     for (_, one), (_, many) in zip(read_pairs(tmp_path / "1"), read_pairs(tmp_path / "4"), strict=True):
         assert np.abs(read_image(one).rgb.astype(int) - read_image(many).rgb).max() <= 2
+
+
+def test_a_new_photo_adds_one_pair_and_changes_no_name(content, painting, tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "photos" / "pairs"
+    shutil.copytree(content, photos)
+    assert make(photos, painting, out, "--count", "2") == 0
+    first = {entry["name"] for entry in entries(out)}
+    Image.fromarray(scenes.draw(9, 48)).save(photos / "-first.png")
+    assert make(photos, painting, out) == 0  # what lies in the folder of pairs is no content
+    assert len(first) == 2 and first < {entry["name"] for entry in entries(out)} and len(entries(out)) == 7
+
+
+def test_luminance_pairs_learn_from_the_paintings_light(content, painting, tmp_path):
+    assert make(content, painting, tmp_path / "out", "--colors", "luminance", "--count", "1", "--content-weight", "0") == 0
+    photo, target = (read_image(path).rgb.astype(float) for path in read_pairs(tmp_path / "out")[0])
+    assert abs(target.mean() - photo.mean()) < 30  # a painting fitted to black would draw it down
 
 
 def test_a_folder_of_other_settings_is_refused(finished, content, painting, capsys):

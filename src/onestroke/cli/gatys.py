@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = recipe(own["preset"], **flags)
     if own["memory"] < 0:
         raise ConfigError(f"memory: {own['memory']} is no size in MB; use 1 or more")
-    out = _output(own)
+    out = _output(own, chosen.start)
     photo = read_image(own["photo"])
 
     from rich.console import Console
@@ -82,7 +83,8 @@ def main(arguments: Sequence[str]) -> int:
     done = _run(work, state, console)
     _save(out, work, photo, state, console)
     if not done:
-        console.print(f"stopped; {out} is the picture so far; add --resume to go on", markup=False)
+        more = "; add --resume to go on" if state.is_file() else ""
+        console.print(f"stopped; {out} is the picture so far{more}", markup=False)
         return 130
     state.unlink(missing_ok=True)
     print(out)
@@ -126,7 +128,8 @@ def _save(out: Path, work: Gatys, photo: Picture, state: Path, console: Console)
         raise OnestrokeError(f"{error}; {state} holds the work: make room, then add --resume") from None
 
 
-def _output(own: dict[str, Any]) -> Path:
+def _output(own: dict[str, Any], start: str) -> Path:
+    """The file to write, in a folder that is there and writable: found out now, not hours later."""
     photo = Path(own["photo"])
     style = "-".join(configs.style_name(p) for p in own["paintings"])
     suffix = photo.suffix if photo.suffix.lower() in WRITABLE else ".png"
@@ -134,8 +137,15 @@ def _output(own: dict[str, Any]) -> Path:
     output_format(out)
     if out.exists() and not own["overwrite"] and not own["resume"]:
         raise ConfigError(f"{out}: exists already; add --overwrite to replace it or name another place with -o")
-    if any(out.resolve() == Path(p).resolve() for p in (own["photo"], *own["paintings"])):
+    given = [own["photo"], *own["paintings"], own["regions"], *(own["style_regions"] or []), start]
+    if any(out.resolve() == Path(p).resolve() for p in given if p):
         raise ConfigError(f"{out}: is one of the inputs, which are never touched; name another place with -o")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{out.parent}: cannot be made ({error.strerror})") from None
+    if not os.access(out.parent, os.W_OK):
+        raise ConfigError(f"{out.parent}: cannot be written to; name another place with -o")
     return out
 
 
@@ -144,8 +154,10 @@ def _paintings(own: dict[str, Any]) -> list[Painting]:
 
     paths, maps = own["paintings"], own["style_regions"] or []
     shares = own["blend"] or [1.0] * len(paths)
-    if len(shares) != len(paths) or min(shares) < 0 or sum(shares) <= 0:
-        raise ConfigError(f"blend: got {len(shares)} weights for {len(paths)} paintings; give one each, none negative")
+    if len(shares) != len(paths) or not all(0 <= s < float("inf") for s in shares) or not any(shares):
+        raise ConfigError(
+            f"blend: got {len(shares)} weights for {len(paths)} paintings; give one each, none negative, not all zero"
+        )
     if maps and len(maps) != len(paths):
         raise ConfigError(f"style_regions: got {len(maps)} maps for {len(paths)} paintings; give one each")
     found = []

@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--preset", default="training", metavar="NAME", help="settings to start from; default: training")
     made.add_argument("--shard", default="1/1", metavar="I/N", help="make part I of N; parts may run at the same time")
     made.add_argument("--batch", type=int, default=1, metavar="N", help="pairs at a time; more than one helps a GPU")
-    made.add_argument("--count", type=int, default=0, metavar="N", help="pairs in this shard; default: one a photo")
+    made.add_argument("--count", type=int, default=0, metavar="N", help="of the shard's photos, only the first N; default: all")
     made.add_argument(
         "--memory", type=int, default=0, metavar="MB", help="bound, kept by exact tiles; default: half of what is free"
     )

@@ -73,6 +73,10 @@ class StopOnInterrupt(pl.Callback):
         """Give SIGINT back."""
         self.interrupt.__exit__()
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Likewise: Lightning tears nothing down then."""
+        self.interrupt.__exit__()
+
 
 class Previews(pl.Callback):
     """Stylises one fixed photo, at its full aspect, into `folder` and TensorBoard every so many steps."""
@@ -170,3 +174,7 @@ class ProgressLine(pl.Callback):
         if self.bar:
             self.bar.stop()
             self.bar = None
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Likewise: Lightning tears nothing down then."""
+        self.teardown(trainer, pl_module, "fit")

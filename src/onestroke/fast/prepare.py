@@ -163,15 +163,20 @@ def steps_within(config: TrainConfig, materials: Materials) -> int:
     """
     net = networks.build(config.network).to(materials.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(net.parameters())
-    batches = materials.photos.batches()
-    seconds = []
-    for step in range(7):
-        began = time.perf_counter()
-        batch = batches.at(step).to(materials.device)
-        optimiser.zero_grad()
-        terms_of(batch, net, materials.loss, materials.pair_loss)["total"].backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        if materials.device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-    return max(4 * config.warmup, 1, int(config.minutes * 60 / float(np.median(seconds[2:]))))
+    batches, paired = materials.photos.batches(), pair_steps(config) / config.steps
+
+    def cost(first: int) -> float:
+        seconds = []
+        for step in range(first, first + 7):
+            began = time.perf_counter()
+            batch = batches.at(step).to(materials.device)
+            optimiser.zero_grad()
+            terms_of(batch, net, materials.loss, materials.pair_loss)["total"].backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            if materials.device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - began)
+        return float(np.median(seconds[2:]))
+
+    seconds = (paired * cost(0) if paired else 0.0) + ((1 - paired) * cost(batches.pair_steps) if paired < 1 else 0.0)
+    return max(4 * config.warmup, 1, int(config.minutes * 60 / seconds))

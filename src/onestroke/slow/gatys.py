@@ -58,14 +58,20 @@ class Gatys:
         self.vgg = vgg.build(found, self.layers, recipe.pooling, self.device, border)
         self.memory = memory or free_memory(self.device)
         self.sizes = sizes(recipe, photos.shape[1], photos.shape[2])
-        self.paintings = [recolored(p, photos[0], recipe.colors) for p in paintings]
+        self.originals = self.paintings = list(paintings)
+        for height, width in self.sizes:
+            for painting in paintings:
+                self._painting_size(painting, height, width)
         self.masks, self.painting_masks = region_weights(photos[0], region_map, paintings)
         self._tile(*self.sizes[-1])
         self._targets: dict[tuple[int, int], Targets] = {}
         self.restart(photos)
 
     def restart(self, photos: Array) -> None:
-        """Begin anew with other photos of the same size [N, H, W, 3]; what is known of the paintings stays."""
+        """Begin anew with other photos of the same size [N, H, W, 3]; what is known of the paintings stays, if it may."""
+        if self.recipe.colors != "painting":
+            self.paintings = [recolored(p, photos[0], self.recipe.colors) for p in self.originals]
+            self._targets.clear()
         self.photos = photos
         self.sources = np.stack([colors.grey(p) for p in photos]) if self.recipe.colors == "luminance" else photos
         self.scale, self.seconds = 0, 0.0
@@ -108,25 +114,29 @@ class Gatys:
         return GatysObjective(self.vgg, self.recipe, self._targets[height, width], photos, masks, side)
 
     def _tile(self, height: int, width: int) -> int:
-        """Side of the tiles for pictures of this size, 0 for none; a batch counts as one picture of all its pixels."""
-        count = len(self.photos)
+        """Side of the tiles for pictures of this size, 0 for none."""
         # Pixels, gradient, two moments, average, best, photo, and two temporaries; L-BFGS keeps two vectors an update instead.
         kept = 2 * self.recipe.history if self.recipe.optimizer.startswith("lbfgs") else 2
-        return tile_side(height * count, width, self.memory, self.recipe.vgg, self.layers, state=12 * (7 + kept))
+        return tile_side(height, width, self.memory, self.recipe.vgg, self.layers, 12 * (7 + kept), len(self.photos))
 
     def _measure(self, height: int, width: int) -> Targets:
         """The paintings' statistics for a picture of this size: of its area times style_scale^2, but never enlarged."""
         prepared: list[tuple[Tensor, Regions]] = []
         for painting, masks in zip(self.paintings, self.painting_masks, strict=True):
-            h, w = painting.rgb.shape[:2]
-            factor = min(1.0, self.recipe.style_scale * (height * width / (h * w)) ** 0.5)
-            h, w = (max(1, round(extent * factor)) for extent in (h, w))
-            what = f"{painting.name}: the painting, at {w}x{h} pixels,"
-            check_side(min(h, w), list(self.recipe.style_layers), what, "painting or --style-scale")
+            h, w = self._painting_size(painting, height, width)
             prepared.append((tensor(resize_to(painting.rgb, h, w)).to(self.device), self._at(masks, h, w)))
         names = list(self.recipe.style_layers)
         side = max(tile_side(p.shape[2], p.shape[3], self.memory, self.recipe.vgg, names) for p, _ in prepared)
         return style_targets(self.vgg, self.recipe, prepared, [p.share for p in self.paintings], side)
+
+    def _painting_size(self, painting: Painting, height: int, width: int) -> tuple[int, int]:
+        """(h, w) of a painting beside a picture (height, width). Raises ConfigError where it is too small for the layers."""
+        h, w = painting.rgb.shape[:2]
+        factor = min(1.0, self.recipe.style_scale * (height * width / (h * w)) ** 0.5)
+        h, w = (max(1, round(extent * factor)) for extent in (h, w))
+        what = f"{painting.name}: the painting, at {w}x{h} pixels,"
+        check_side(min(h, w), list(self.recipe.style_layers), what, "painting or --style-scale")
+        return h, w
 
     def _at(self, masks: Sequence[regions.Weights | None], height: int, width: int) -> list[Tensor | None]:
         return [None if m is None else F.adaptive_avg_pool2d(torch.from_numpy(m)[None, None], (height, width)).to(self.device)
@@ -172,7 +182,8 @@ class Gatys:
     def _digest(self) -> str:
         """What a state belongs to: pictures and settings, except the numbers of steps."""
         settings = {k: v for k, v in asdict(self.recipe).items() if k not in ("steps", "tolerance", "vgg_weights")}
-        sha = hashlib.sha256(repr(settings).encode())
-        for pixels in (self.photos, *(p.rgb for p in self.paintings), *self.masks):
+        sha = hashlib.sha256(repr((settings, [p.share for p in self.paintings])).encode())
+        masks = [mask for masks in (self.masks, *self.painting_masks) for mask in masks]
+        for pixels in (self.photos, *(p.rgb for p in self.paintings), *masks):
             sha.update(b"" if pixels is None else np.ascontiguousarray(pixels).tobytes())
         return sha.hexdigest()

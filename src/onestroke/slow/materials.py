@@ -51,8 +51,12 @@ def check_side(side: int, layers: Sequence[str], what: str, what_else: str) -> N
 
 def recolored(painting: Painting, photo: Array, how: str) -> Painting:
     """The painting as Recipe.colors wants it for this photo."""
-    change = {"match": colors.matched, "luminance": colors.grey_matched}.get(how)
-    rgb = change(painting.rgb, photo) if change else painting.rgb
+    if how == "painting":
+        return painting
+    change = colors.matched if how == "match" else colors.grey_matched
+    opaque = np.ones(painting.rgb.shape[:2], bool) if painting.alpha is None else painting.alpha > 0
+    rgb = np.array(painting.rgb)
+    rgb[opaque] = change(painting.rgb[opaque][None], photo)[0]  # what is transparent has no say
     return Painting(painting.name, rgb, painting.alpha, painting.regions, painting.share)
 
 

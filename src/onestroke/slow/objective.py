@@ -125,7 +125,7 @@ class GatysObjective:
                 total = {n: [a + b for a, b in zip(total[n], found[n], strict=True)] for n in self.names} if total else found
         leaves = [t.requires_grad_() for n in self.names for m in total[n] for t in (m.second, m.first) if t is not None]
         style = self._style(total)
-        given = iter(torch.autograd.grad(style.sum(), leaves))
+        given = iter(torch.autograd.grad(style.sum(), leaves, materialize_grads=True))
         slopes = {n: [Moments(next(given), next(given) if self.first else None, m.area) for m in total[n]] for n in self.names}
         return style.detach(), slopes
 

@@ -88,7 +88,7 @@ class PixelOptimizer:
         self.average, self.averaged = torch.zeros_like(self.pixels), 0
         self.best, self.lowest = self.pixels.clone(), float("inf")
         self.recent: list[float] = []
-        self.checkpoint = float("inf")  # the lowest loss one window ago
+        self.checkpoint, self.looked = float("inf"), 0  # the lowest loss one window ago, and when that was
         self.values: dict[str, Tensor] = {}
         self._seen: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -99,8 +99,8 @@ class PixelOptimizer:
             return torch.optim.SGD([self.pixels], lr=self.rate)
         search = "strong_wolfe" if self.kind == "lbfgs-wolfe" else None
         # One iteration a step: the state is kept in between, so the path is that of one long call. A line search must be
-        # allowed more than one look.
-        return torch.optim.LBFGS([self.pixels], lr=self.rate, max_iter=1, max_eval=26 if search else 1,
+        # allowed more than one look; a small gradient of a large picture is no reason to stop.
+        return torch.optim.LBFGS([self.pixels], lr=self.rate, max_iter=1, max_eval=26 if search else 1, tolerance_grad=0.0,
                                  history_size=self.updates.history, line_search_fn=search)  # fmt: skip
 
     def result(self) -> Tensor:
@@ -178,14 +178,16 @@ class PixelOptimizer:
         how = "Adam" if self.kind != "adam" else "half the rate"
         self.rate = FALLBACK_RATE * self.updates.unit if self.kind != "adam" else self.rate / 2
         self.kind, self.recent, self._seen = "adam", [], None
+        self.average, self.averaged = torch.zeros_like(self.average), 0
         with torch.no_grad():
             self.pixels.copy_(self.best)
         self.optimizer = self._build()
         return f"{reason}: back to the best picture, with {how}"
 
     def _gains_too_little(self) -> bool:
-        if not self.updates.tolerance or self.step % WINDOW:
+        if not self.updates.tolerance or self.step < self.looked + WINDOW:
             return False
+        self.looked = self.step
         before, self.checkpoint = self.checkpoint, self.lowest
         return before < float("inf") and before - self.lowest < self.updates.tolerance * abs(before)
 
@@ -202,7 +204,8 @@ class PixelOptimizer:
             }
         return grown
 
-    _KEPT = ("kind", "rate", "step", "seconds", "average", "averaged", "best", "lowest", "recent", "checkpoint")
+    _KEPT = ("kind", "rate", "step", "seconds", "average", "averaged", "best", "lowest", "recent", "checkpoint",
+             "looked")  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as tensors and plain values."""

@@ -6,6 +6,7 @@ write manifests of their own, so that they may run at the same time.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -70,8 +71,8 @@ def open_folder(folder: Path, recipe: Recipe, paintings: Sequence[Painting], con
     """Make the folder, or check that it was begun with the same settings; raises ConfigError where not."""
     wanted = {
         "recipe": {key: value for key, value in asdict(recipe).items() if key != "vgg_weights"},
-        "paintings": [{"file": Path(p.name).name, "share": p.share} for p in paintings],
-        "content": content.resolve().name,
+        "paintings": [{"sha256": hashlib.sha256(p.rgb.tobytes()).hexdigest(), "share": p.share} for p in paintings],
+        "content": str(content.resolve()),
     }
     path = folder / SETTINGS
     if path.is_file():
@@ -102,13 +103,13 @@ def make(
 ) -> Iterator[Report]:  # fmt: skip
     """Make the shard's missing pairs, `batch` at a time, from centre squares of `recipe.size` pixels; yields as they finish.
 
-    count: stop when the folder's part of this shard holds so many (0: all photos). The callback may return True to stop,
+    count: of the shard's photos only the first so many (0: all). The callback may return True to stop,
     which leaves the batch at hand undone. Raises ConfigError or DataError before anything is written.
     """
-    photos = list(find_images(content))
+    photos = [path for path in find_images(content) if not path.resolve().is_relative_to(folder.resolve())]
     if not photos:
         raise DataError(f"{content}: no folder with photos; name one with .jpg, .png or other pictures")
-    named = [(f"{i:06d}-{path.stem}", path) for i, path in enumerate(photos)]
+    named = [(_name(path.relative_to(content)), path) for path in photos]
     mine = named[shard.index :: shard.count]
     mine = mine[:count] if count else mine
     blank = np.zeros((batch, recipe.size, recipe.size, 3), np.uint8)
@@ -131,6 +132,11 @@ def make(
             for written, _, _ in ready:
                 yield Report(written, len(waiting) - position)
             ready = []
+
+
+def _name(photo: Path) -> str:
+    """A pair's name, the same however many photos come and go beside this one."""
+    return f"{photo.stem}-{hashlib.sha256(photo.as_posix().encode()).hexdigest()[:8]}"
 
 
 def _square(path: Path, size: int) -> Array:

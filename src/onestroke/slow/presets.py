@@ -48,11 +48,11 @@ class Recipe:
     noise_share: float = option(1.0, "share of noise in a noisy start; the rest is the photo", least=0.0)
     optimizer: str = option("adam", "what moves the pixels", choices=("adam", "sgd", "lbfgs", "lbfgs-wolfe"))
     rate: float = option(0.02, "learning rate, in units", least=0.0)
-    beta2: float = option(0.99, "Adam's second decay", least=0.0)
-    decay: float = option(1.0, "SGD: factor on the rate over 100 steps", least=0.0)
+    beta2: float = option(0.99, "Adam's second decay", least=0.0, most=0.99999)
+    decay: float = option(1.0, "factor on the rate over 100 steps", least=0.0)
     history: int = option(100, "L-BFGS: updates remembered", least=1)
     clamp: bool = option(True, "keep pixels between black and white after each step")
-    ema: float = option(0.99, "decay of the average of iterates that is the result; 0: the last iterate", least=0.0)
+    ema: float = option(0.99, "decay of the average that is the result; 0: the best iterate", least=0.0, most=0.99999)
     steps: list[int] = option([1000, 500], "evaluations at each scale, the last number for all further ones", least=1)
     size: int = option(512, "side of the result in pixels; a smaller photo keeps its own", least=1)
     side: str = option("longer", "which side --size means", choices=("longer", "shorter", "height"))
@@ -62,7 +62,7 @@ class Recipe:
     colors: str = option("painting", "painting, the photo's by luminance, or by matching the painting's to it first",
                          choices=("painting", "luminance", "match"))  # fmt: skip
     tolerance: float = option(0.0, "stop a scale when 50 evaluations gain less than this share; 0: never", least=0.0)
-    seed: int = option(0, "seed of the noise", least=0)
+    seed: int = option(0, "seed of the noise", least=0, most=2**63 - 1)
 
 
 # One scale, five-point sums of pixels in 0..255, VGG as it was: what all systems of 2015 to 2019 share.
@@ -112,7 +112,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": [4000],
     },
     # The example of Chollet's book, with L-BFGS; VGG16 takes its content from block4_conv2.
-    "keras-book": _KERAS | {"content_weight": 0.025, "optimizer": "lbfgs-wolfe", "history": 10, "steps": [400]},
+    "keras-book": _KERAS | {
+        "content_weight": 0.025, "tv_weight": 1.0, "optimizer": "lbfgs-wolfe", "history": 10, "steps": [400],
+    },
     "avg-pool": _CLASSIC | {"pooling": "plain-average", "style_form": "mse"},
     "leonardo": _CLASSIC | {
         "lineage": "torchvision", "unit": 4.42, "style_form": "leonardo", "style_weight": 1e6,
@@ -134,7 +136,20 @@ def recipe(preset: str = "quality", **changes: Any) -> Recipe:
     found = merge(Recipe(), PRESETS[preset], f"preset {preset}")
     if preset == "keras-book" and changes.get("vgg") == "vgg16":
         found = merge(found, {"content_layers": {"relu4_2": 1.0}}, f"preset {preset}")
-    found = merge(found, changes, "flags")
+    published, found = found.optimizer, merge(found, changes, "flags")
+    if found.optimizer != published and "rate" not in changes:  # the preset's rate was meant for another optimiser
+        if found.optimizer == "sgd":
+            raise ConfigError("optimizer: sgd has no usual rate; give one with --rate")
+        usual = (
+            {"rate": 0.02 * found.unit, "clamp": True}
+            if found.optimizer == "adam"
+            else {"rate": 1.0, "clamp": False, "ema": 0.0}
+        )
+        found = merge(found, {key: value for key, value in usual.items() if key not in changes}, "flags")
+    if 1 < found.scale_factor < 1.05:
+        raise ConfigError(
+            f"scale_factor: {found.scale_factor:g} makes too many scales; use 1 for a single one, or 1.05 or more"
+        )
     if found.style_statistic == "wasserstein" and found.style_form != "relative":
         raise ConfigError(f"style_form: {found.style_form} is a form of Gram matrices; wasserstein needs --style-form relative")
     if found.tv_points not in (5, 9):

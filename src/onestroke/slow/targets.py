@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from onestroke.errors import ConfigError
 from onestroke.perception.vgg import VGGFeatures, stride
 from onestroke.slow.presets import Recipe
 from onestroke.slow.statistics import Moments, blend, moments
@@ -70,5 +71,7 @@ def style_targets(
         blended[name] = []
         for region in range(len(paintings[0][1])):
             parts = [(m[name][region], s) for m, s in zip(measured, shares, strict=True) if m[name][region].area > 0 and s > 0]
+            if not parts:
+                raise ConfigError(f"regions: one of them is nowhere in the paintings, or too small for {name}; draw it larger")
             blended[name].append(blend([part for part, _ in parts], [share for _, share in parts]))
     return Targets(blended)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise, product
+from pathlib import Path
 
 import torch
 
@@ -78,21 +78,23 @@ def margins(variant: str, layers: Iterable[str]) -> Span:
     return grid, -(-reach // grid) * grid
 
 
-def tile_side(height: int, width: int, memory: int, variant: str, layers: Iterable[str], state: float = 0.0) -> int:
-    """The core's side for a run within `memory` megabytes in all, or 0 where the whole picture fits.
+def tile_side(
+    height: int, width: int, memory: int, variant: str, layers: Iterable[str], state: float = 0.0, count: int = 1
+) -> int:
+    """The core's side for a run on `count` pictures within `memory` megabytes in all, or 0 where whole pictures fit.
 
     state: bytes a pixel that the optimiser keeps of the whole picture. Raises ConfigError where no tile fits.
     """
     layers = list(layers)
     grid, halo = margins(variant, layers)
     per_pixel = BYTES_PER_ACTIVATION * _activations(variant, layers)
-    fixed = BASE_BYTES + state * height * width
-    pixels = max(memory * 2**20 - fixed, 0) / per_pixel
+    fixed = BASE_BYTES + state * height * width * count
+    pixels = max(memory * 2**20 - fixed, 0) / per_pixel / count
     if height * width <= pixels:
         return 0
     side = (int(pixels**0.5) - 2 * halo) // grid * grid
     if side < LEAST_TILE:
-        least = (min(height * width, (LEAST_TILE + grid + 2 * halo) ** 2) * per_pixel + fixed) / 2**20 + 1
+        least = (min(height * width, (LEAST_TILE + grid + 2 * halo) ** 2) * per_pixel * count + fixed) / 2**20 + 1
         what = f"{width}x{height} pixels with {variant} up to {max(layers)}"
         raise ConfigError(f"memory: {memory} MB are too few for {what}; use {least:.0f} or more")
     return side
@@ -109,7 +111,8 @@ def free_memory(device: torch.device) -> int:
     """Megabytes that a run may take by default: half of what is free, or 3000 where that is unknown."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] / 2**21)
-    try:
-        return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**21)
-    except (AttributeError, ValueError, OSError):
+    try:  # Linux; what its page cache would give back counts as free
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) // 2**11
+    except (OSError, StopIteration, ValueError):
         return 3000
