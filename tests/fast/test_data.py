@@ -19,7 +19,7 @@ def test_folders_are_searched_and_bad_files_listed(photos):
 
 def test_each_photo_is_decoded_once(photos, monkeypatch):
     first = photos_of.load_folder(photos, 40)
-    monkeypatch.setattr(data, "read_image", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr(photos_of, "read_image", lambda path: pytest.fail("decoded again"))
     again = photos_of.load_folder(photos, 40)
     assert all(np.array_equal(first[i], again[i]) for i in range(8)) and again.skipped == first.skipped
 
