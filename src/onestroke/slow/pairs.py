@@ -159,8 +159,13 @@ def _finish(folder: Path, shard: Shard, content: Path, work: Gatys, ready: Seque
             "name": name, "photo": str(path.relative_to(content)), "seconds": round(work.seconds / len(ready), 3),
             "terms": {key: round(float(value[i]), 6) for key, value in terms.items()},
         }  # fmt: skip
-        with (folder / shard.manifest).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        try:
+            with (folder / shard.manifest).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise DataError(
+                f"{folder / shard.manifest}: cannot be written ({error.strerror or error}); run again to go on"
+            ) from None
 
 
 def _end_line(path: Path) -> None:
