@@ -16,8 +16,9 @@ Span = tuple[int, int]
 
 # Peak bytes of one forward and backward pass per activation kept, and of everything that does not grow with the tile: the
 # process with torch (550 MB), kernels, Gram matrices, what an allocator holds back. Measured in docs/slow.md.
-BYTES_PER_ACTIVATION = 8.0
-BASE_BYTES = 800 * 2**20
+BYTES_PER_ACTIVATION = 10.0
+BASE_BYTES = 1000 * 2**20
+LEAST_DEFAULT = 2000  # megabytes
 LEAST_TILE = 64
 
 
@@ -113,6 +114,7 @@ def free_memory(device: torch.device) -> int:
         return int(torch.cuda.mem_get_info(device)[0] / 2**21)
     try:  # Linux; what its page cache would give back counts as free
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) // 2**11
+        half = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) // 2**11
+        return max(half, LEAST_DEFAULT)
     except (OSError, StopIteration, ValueError):
         return 3000
