@@ -15,7 +15,7 @@ from torch import Tensor
 from onestroke.perception.vgg import VGGFeatures, stride
 from onestroke.slow.presets import Recipe
 from onestroke.slow.statistics import Moments, gram_distance, wasserstein
-from onestroke.slow.targets import Regions, Targets, layer_weights, measure, moments_at
+from onestroke.slow.targets import Regions, Targets, accumulate, layer_weights, moments_at
 from onestroke.slow.tiles import Tile, layout
 
 # Published forms, as factors on sum (G - T)^2 where G and T are divided by their areas. C channels, M positions, P pixels.
@@ -53,14 +53,14 @@ class GatysObjective:
         self.weights = [layer_weights(region, self.names) for region in regions]
         self.wanted: dict[str, Tensor] = {}
         with torch.no_grad():
-            self.style_units = self._style_units(side, regions)
+            self.style_units = self._style_units()
             self.content_factors = self._content_factors()
 
-    def _style_units(self, side: int, regions: Regions) -> dict[str, list[Tensor]]:
+    def _style_units(self) -> dict[str, list[Tensor]]:
         """What the photos themselves cost: the `relative` form's 1.0."""
         if self.recipe.style_form != "relative":
             return {}
-        found = measure(self.vgg, self.photos, self.names, regions, self.first, side)
+        found = accumulate(self.vgg, self.photos, self.names, self.weights, self.tiles, self.first)
         units: dict[str, list[Tensor]] = {}
         for name in self.names:
             pairs = zip(found[name], self.targets.moments[name], strict=True)
@@ -118,11 +118,7 @@ class GatysObjective:
 
     def _slopes(self, x: Tensor) -> tuple[Tensor, dict[str, list[Moments]]]:
         """Pass one: the style term [N], and its gradient with respect to the whole picture's moments."""
-        total: dict[str, list[Moments]] = {}
-        with torch.no_grad():
-            for tile in self.tiles:
-                found = moments_at(self.vgg(x[..., *tile.slices], self.names), self.names, self.weights, tile, self.first)
-                total = {n: [a + b for a, b in zip(total[n], found[n], strict=True)] for n in self.names} if total else found
+        total = accumulate(self.vgg, x, self.names, self.weights, self.tiles, self.first)
         leaves = [t.requires_grad_() for n in self.names for m in total[n] for t in (m.second, m.first) if t is not None]
         style = self._style(total)
         given = iter(torch.autograd.grad(style.sum(), leaves, materialize_grads=True))

@@ -39,9 +39,21 @@ def measure(
 ) -> dict[str, list[Moments]]:
     """Moments of pictures [N, 3, H, W] at style layers, in tiles of `side` (0: at once)."""
     weights = [layer_weights(region, names) for region in regions]
+    return accumulate(vgg, x, names, weights, layout(x.shape[2], x.shape[3], side, vgg.variant, names), first)
+
+
+def accumulate(
+    vgg: VGGFeatures,
+    x: Tensor,
+    names: Sequence[str],
+    weights: Sequence[dict[str, Tensor | None]],
+    tiles: Sequence[Tile],
+    first: bool,
+) -> dict[str, list[Moments]]:
+    """Moments at style layers added up over tiles, per region; without gradients."""
     total: dict[str, list[Moments]] = {}
     with torch.no_grad():
-        for tile in layout(x.shape[2], x.shape[3], side, vgg.variant, names):
+        for tile in tiles:
             found = moments_at(vgg(x[..., *tile.slices], names), names, weights, tile, first)
             total = {n: [a + b for a, b in zip(total[n], found[n], strict=True)] for n in names} if total else found
     return total
