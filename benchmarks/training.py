@@ -1,9 +1,11 @@
 """Images/s of a training step and the share of it spent outside VGG, on this machine.
 
-    uv run benchmarks/training.py --size 128 --batch 4 --network onestroke johnson
+    uv run benchmarks/training.py
+    uv run benchmarks/training.py --size 256 --batch 16 --precision fp32 bf16 --network onestroke johnson
 
-Interleaves three timings of the same batch: VGG alone (forward and input gradient up to relu4_3), the losses (which add
-the photos' content features, Grams, total variation), and the whole step (which adds the network and Adam).
+Interleaves timings of the same batch: all that VGG is asked in a step (the photos up to their content layer, the pictures
+forward and their gradient back), the losses (which add Grams and total variation), the whole step (which adds the network
+and the optimiser), and one worker drawing a batch of crops, which runs beside the step where there are several processors.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from onestroke.config import TrainConfig, merge
-from onestroke.fast import data, networks
-from onestroke.fast.module import to_float
-from onestroke.fast.prepare import prepare
+from onestroke.fast import networks
+from onestroke.fast.module import make_optimizer, terms_of, to_float
+from onestroke.fast.prepare import Materials, in_bf16, prepare
 
 
 def main() -> None:
@@ -32,27 +34,68 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=12)
     parser.add_argument("--network", nargs="+", default=["onestroke", "johnson"])
+    parser.add_argument("--precision", nargs="+", default=["auto"], choices=("auto", "fp32", "bf16"))
     parser.add_argument("--json", type=Path, default=Path("runs/benchmarks/training.json"))
     flags = parser.parse_args()
     config = merge(TrainConfig(), {"size": flags.size, "batch": flags.batch, "style_size": 2 * flags.size}, "flags")
     materials = prepare(config, Console())
-    batches = data.Batches(materials.photos.train, config.size, config.batch, config.seed)
-    loss, device = materials.loss, materials.device
-    photos = to_float(batches.at(0).to(device))
+    configs = {precision: merge(config, {"precision": precision}, "flags") for precision in flags.precision}
+    work: dict[str, Callable[[], object]] = {"one worker's crops": _crops(materials)}
+    for precision, chosen in configs.items():
+        work |= _work(chosen, materials, precision, flags.network)
+    seconds = _interleave(work, flags.repeats, materials.device)
+    _report(seconds, flags, f"{materials.device}, {torch.get_num_threads()} threads")
 
-    def vgg_alone() -> None:
+
+def _crops(materials: Materials) -> Callable[[], object]:
+    steps = iter(materials.photos.batches())
+    return lambda: next(steps)
+
+
+def _work(config: TrainConfig, materials: Materials, precision: str, names: list[str]) -> dict[str, Callable[[], object]]:
+    """What is timed at one precision."""
+    loss, device = materials.loss, materials.device
+    batch = materials.photos.batches().at(0).to(device)
+    photos, low = to_float(batch), in_bf16(config, device)
+
+    def autocast() -> torch.autocast:
+        return torch.autocast(device.type, torch.bfloat16, enabled=low)
+
+    def vgg() -> None:
         x = photos.clone().requires_grad_()
-        loss.vgg(x, ["relu4_3"])["relu4_3"].square().mean().backward()
+        with autocast():
+            loss.wanted(photos)
+            deepest = loss.vgg(x, [*loss.style])[list(loss.style)[-1]]
+        deepest.float().square().mean().backward()
 
     def losses() -> None:
         x = photos.clone().requires_grad_()
-        loss(x, photos)["total"].backward()
+        with autocast():
+            total = loss(x, photos)["total"]
+        total.backward()
 
-    work: dict[str, Callable[[], None]] = {"VGG alone": vgg_alone, "losses": losses}
-    for name in flags.network:
-        work[f"step of {name}"] = _step(name, batches, loss, device)
+    def step(name: str) -> Callable[[], None]:
+        net = networks.build(name).to(device, memory_format=torch.channels_last)
+        optimiser = make_optimizer(config, net)
+
+        def run() -> None:
+            optimiser.zero_grad()
+            with autocast():
+                total = terms_of(batch, net, loss, None)["total"]
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+            optimiser.step()
+
+        return run
+
+    parts = {"VGG": vgg, "losses": losses} | {f"step of {name}": step(name) for name in names}
+    return {f"{part}, {precision}": run for part, run in parts.items()}
+
+
+def _interleave(work: dict[str, Callable[[], object]], repeats: int, device: torch.device) -> dict[str, float]:
+    """Median seconds of each, after two rounds to warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
-    for repeat in range(flags.repeats + 2):
+    for repeat in range(repeats + 2):
         for name, run in work.items():
             began = time.perf_counter()
             run()
@@ -60,34 +103,20 @@ def main() -> None:
                 torch.cuda.synchronize()
             if repeat >= 2:
                 seconds[name].append(time.perf_counter() - began)
-    rows = {name: statistics.median(times) for name, times in seconds.items()}
-    base = rows["VGG alone"]
-    table = Table(
-        title=f"{device}, {torch.get_num_threads()} threads, {flags.size} px, batch {flags.batch}, medians of {flags.repeats}"
-    )
-    for column in ("work", "seconds", "images/s", "times VGG alone", "share outside VGG"):
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def _report(seconds: dict[str, float], flags: argparse.Namespace, where: str) -> None:
+    table = Table(title=f"{where}, {flags.size} px, batch {flags.batch}, medians of {flags.repeats}")
+    for column in ("work", "seconds", "images/s", "times VGG", "share outside VGG"):
         table.add_column(column)
-    for name, value in rows.items():
-        table.add_row(name, f"{value:.3f}", f"{flags.batch / value:.1f}", f"{value / base:.2f}", f"{1 - base / value:.0%}")
+    for name, value in seconds.items():
+        base = seconds.get(f"VGG, {name.rpartition(', ')[2]}")
+        shares = [f"{value / base:.2f}", f"{1 - base / value:.0%}"] if base else ["", ""]
+        table.add_row(name, f"{value:.4f}", f"{flags.batch / value:.1f}", *shares)
     Console().print(table)
     flags.json.parent.mkdir(parents=True, exist_ok=True)
-    flags.json.write_text(json.dumps({"size": flags.size, "batch": flags.batch, "seconds": rows}, indent=2))
-
-
-def _step(name: str, batches: data.Batches, loss: torch.nn.Module, device: torch.device) -> Callable[[], None]:
-    """One whole training step as the loop does it: batch, network, losses, backward, clipping, Adam."""
-    net = networks.build(name).to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
-    steps = iter(batches)
-
-    def run() -> None:
-        photos = to_float(next(steps).to(device))
-        optimiser.zero_grad()
-        loss(net(photos), photos)["total"].backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
-
-    return run
+    flags.json.write_text(json.dumps({"size": flags.size, "batch": flags.batch, "seconds": seconds}, indent=2))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 import logging
 import warnings
@@ -20,7 +21,7 @@ from onestroke.card import ModelCard
 from onestroke.config import SAMPLE_PAINTING, TrainConfig, style_name
 from onestroke.errors import ConfigError, ModelError
 from onestroke.fast.module import CHECKPOINT, CONFIG, load_checkpoint, trained_network
-from onestroke.fast.networks import NETWORKS, Framed
+from onestroke.fast.networks import NETWORKS, Centred, Framed
 from onestroke.images import Array
 from onestroke.runtime.session import open_model
 
@@ -32,28 +33,71 @@ PARITY_MOST, PARITY_MEAN = 1, 0.05
 
 
 class FloatIO(nn.Module):
-    """float [N, 3, H, W] in [0, 1] in and out; `strength` blends from the photo (0) to the style (1)."""
+    """float [N, 3, H, W] in [0, 1], in and out."""
 
     def __init__(self, net: Framed) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, image: Tensor, strength: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor:
         """See the class."""
-        stylised: Tensor = self.net(image)
-        return image + strength * (stylised - image)
+        return self.net(image)  # type: ignore[no-any-return]
 
 
-class UInt8IO(FloatIO):
-    """The same for uint8 [N, H, W, 3], in and out."""
+class UInt8IO(nn.Module):
+    """uint8 [N, H, W, 3], in and out, arranged as ONNX Runtime does it fastest (docs/performance.md).
 
-    def forward(self, image: Tensor, strength: Tensor) -> Tensor:
+    The scale of the input is folded into the first convolution. Values leave ONNX Runtime's blocked layout as [N, h, w, C],
+    in which rows of cells are slices; depth-to-space and the way back to [H, W, 3] would be two slow transpositions.
+    """
+
+    def __init__(self, net: Framed) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(net)
+        body = self.net.body
+        first = next(module for module in body.modules() if isinstance(module, nn.Conv2d))
+        if isinstance(body[0], Centred):  # type: ignore[index]
+            body[0].fold_into(first)  # type: ignore[index]
+            body[0] = nn.Identity()  # type: ignore[index]
+        first.weight.data /= 255
+
+    def forward(self, image: Tensor) -> Tensor:
         """See the class."""
-        mixed = super().forward(image.permute(0, 3, 1, 2).float() / 255, strength)
-        return (mixed * 255 + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+        height, width = image.shape[1:3]
+        cells = self.net.cells(image.permute(0, 3, 1, 2).float())
+        levels = (cells.permute(0, 2, 3, 1) * 255 + 0.5).to(torch.uint8)
+        n, h, w, _ = levels.shape
+        cell = self.net.cell
+        pixels = torch.stack(levels.chunk(cell, -1), 2).reshape(n, h * cell, w * cell, 3) if cell > 1 else levels
+        return pixels[:, :height, :width]
 
 
-WRAPPERS: dict[str, type[FloatIO]] = {"uint8": UInt8IO, "float": FloatIO}
+WRAPPERS: dict[str, type[nn.Module]] = {"uint8": UInt8IO, "float": FloatIO}
+# What `strength` does, after the network: 0 the photo, 1 the style. At 1 uint8 models skip the sum, which costs time.
+STRENGTH = {
+    "float": """agraph (float strength, float[N, 3, H, W] image, float[N, 3, H, W] painted) => (float[N, 3, H, W] stylized) {
+        change = Sub(painted, image)
+        part = Mul(change, strength)
+        stylized = Add(image, part)
+    }""",
+    "uint8": """agraph (float strength, uint8[N, H, W, 3] image, uint8[N, H, W, 3] painted) => (uint8[N, H, W, 3] stylized)
+    <float one = {1}, float half = {0.5}, float least = {0}, float most = {255}> {
+        full = Equal(strength, one)
+        stylized = If(full) <
+            then_branch = whole () => (uint8[N, H, W, 3] as_painted) { as_painted = Identity(painted) },
+            else_branch = mixed () => (uint8[N, H, W, 3] blended) {
+                before = Cast<to = 1>(image)
+                after = Cast<to = 1>(painted)
+                change = Sub(after, before)
+                part = Mul(change, strength)
+                sum = Add(before, part)
+                up = Add(sum, half)
+                level = Clip(up, least, most)
+                blended = Cast<to = 2>(level)
+            }
+        >
+    }""",
+}
 
 
 def export_run(folder: Path, target: Path | None = None, io: str = "uint8", objective: dict[str, float] | None = None) -> Path:
@@ -125,7 +169,7 @@ def export(net: Framed, card: ModelCard, path: Path) -> ModelCard:
     return card
 
 
-def _trace(wrapper: FloatIO, card: ModelCard) -> onnx.ModelProto:
+def _trace(wrapper: nn.Module, card: ModelCard) -> onnx.ModelProto:
     """The ONNX graph with dynamic N, H, W, and strength as an input with a default."""
     n, h, w = torch.export.Dim("N", min=1), torch.export.Dim("H", min=card.minimum), torch.export.Dim("W", min=card.minimum)
     if card.io == "uint8":
@@ -137,17 +181,26 @@ def _trace(wrapper: FloatIO, card: ModelCard) -> onnx.ModelProto:
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             wrapper,
-            (image, torch.tensor(1.0)),
+            (image,),
             dynamo=True,
-            input_names=["image", "strength"],
-            output_names=["stylized"],
-            dynamic_shapes=(dims, None),
+            input_names=["image"],
+            output_names=["painted"],
+            dynamic_shapes=(dims,),
             opset_version=OPSET,
             verbose=False,
         )
     model: onnx.ModelProto = program.model_proto  # type: ignore[union-attr]
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(1.0, np.float32), "strength"))
+    _add_strength(model.graph, onnx.parser.parse_graph(STRENGTH[card.io]))
     return model
+
+
+def _add_strength(graph: onnx.GraphProto, blend: onnx.GraphProto) -> None:
+    """Let `blend` follow the graph; its `strength` becomes an input that may be left out: 1.0."""
+    del graph.output[:]
+    graph.node.extend(blend.node)
+    graph.initializer.extend([*blend.initializer, onnx.numpy_helper.from_array(np.asarray(1.0, np.float32), "strength")])
+    graph.input.append(blend.input[0])
+    graph.output.extend(blend.output)
 
 
 def _save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
@@ -160,7 +213,7 @@ def _save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
     onnx.save(model, path)
 
 
-def parity(wrapper: FloatIO, card: ModelCard, path: Path) -> dict[str, float]:
+def parity(wrapper: nn.Module, card: ModelCard, path: Path) -> dict[str, float]:
     """Largest and mean difference, in levels of 255, of ONNX Runtime against torch over PARITY_SIZES."""
     model = open_model(path, device="cpu")
     rng = np.random.default_rng(0)
@@ -169,10 +222,10 @@ def parity(wrapper: FloatIO, card: ModelCard, path: Path) -> dict[str, float]:
         images = _scene(rng, batch, height, width)
         with torch.no_grad():
             if card.io == "uint8":
-                wanted = wrapper(torch.from_numpy(images), torch.tensor(1.0)).numpy()
+                wanted = wrapper(torch.from_numpy(images)).numpy()
             else:
                 planes = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-                wanted = (wrapper(planes, torch.tensor(1.0)) * 255 + 0.5).clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+                wanted = (wrapper(planes) * 255 + 0.5).clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
         difference = np.abs(model.run(images).astype(np.int16) - wanted)
         most, total, count = max(most, float(difference.max())), total + float(difference.sum()), count + difference.size
     return {"most": most, "mean": round(total / count, 6)}

@@ -9,18 +9,20 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from onestroke.config import TrainConfig
 from onestroke.errors import Diverged, TrainingError
 from onestroke.fast import networks
+from onestroke.fast.optimizer import Muon
 from onestroke.perception.losses import PairLoss, PerceptualLoss
 
 # What a run folder holds to be resumed and exported.
 CHECKPOINT, CONFIG = "last.ckpt", "config.yaml"
 # A smoothed loss this many times its lowest value so far counts as exploded (batches differ by less than 3).
 EXPLODED = 5.0
+ADAM_RATE = 0.002
 
 
 def to_float(photos: Tensor) -> Tensor:
@@ -39,12 +41,23 @@ def terms_of(
     return pair_loss(net(photos), to_float(batch[..., 3:]))  # type: ignore[no-any-return]
 
 
+def make_optimizer(config: TrainConfig, net: nn.Module) -> torch.optim.Optimizer:
+    """Muon, or Adam as Johnson 2016 used."""
+    kind = {"muon": Muon, "adam": torch.optim.Adam}[config.optimizer]
+    return kind(net.parameters(), lr=peak_rate(config))
+
+
+def peak_rate(config: TrainConfig) -> float:
+    """The rate asked for, or what suits the optimiser and the network."""
+    return config.rate or (networks.NETWORKS[config.network].rate if config.optimizer == "muon" else ADAM_RATE)
+
+
 def rate_at(step: int, config: TrainConfig) -> float:
     """Learning rate at a step (from 0): linear warm-up, then a cosine to zero at config.steps."""
     warmup = min(config.warmup, config.steps // 4)
     if step < warmup:
-        return config.rate * (step + 1) / warmup
-    return config.rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, config.steps - warmup)))
+        return peak_rate(config) * (step + 1) / warmup
+    return peak_rate(config) * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, config.steps - warmup)))
 
 
 class StyleModule(pl.LightningModule):
@@ -112,8 +125,8 @@ class StyleModule(pl.LightningModule):
         self.log_dict({f"val/{name}": term for name, term in terms.items()}, batch_size=len(photos))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam, as Johnson 2016."""
-        return torch.optim.Adam(self.net.parameters(), lr=self.config.rate)
+        """See make_optimizer."""
+        return make_optimizer(self.config, self.net)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave VGG out: it is large, frozen, and found again by name."""

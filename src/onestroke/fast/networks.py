@@ -8,35 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from onestroke.errors import ConfigError
 
 
 class Framed(nn.Module):
-    """A body whose input is reflected up to multiples of `multiple` and cropped back: output size equals input size."""
+    """What every network shares: its body, the last steps to pixels, and the crop to the size of the photo.
 
-    def __init__(self, body: nn.Module, multiple: int) -> None:
+    `body` maps [N, 3, H, W] in [0, 1] to [N, 3 * cell**2, h, w], where h >= H / cell and w >= W / cell: before the sigmoid,
+    each position holding a cell of cell x cell pixels, its channels in the order row, column, rgb.
+    """
+
+    def __init__(self, body: nn.Module, cell: int) -> None:
         super().__init__()
-        self.body, self.multiple = body, multiple
+        self.body, self.cell = body, cell
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, 3, H, W] in [0, 1] to [N, 3, H, W] in [0, 1], any H and W >= 16."""
-        height, width = x.shape[2:]
-        filled = x.index_select(2, self._indices(height, x)).index_select(3, self._indices(width, x))
-        stylised: Tensor = self.body(filled)
-        return stylised[:, :, :height, :width]
+        by_colour = self.cells(x).unflatten(1, (self.cell**2, 3)).transpose(1, 2).flatten(1, 2)  # as pixel_shuffle wants them
+        return F.pixel_shuffle(by_colour, self.cell)[:, :, : x.shape[2], : x.shape[3]]
 
-    def _indices(self, length: int, x: Tensor) -> Tensor:
-        """Source positions of an axis reflected at its end. Indices, unlike `pad`, export to one cheap Gather node."""
-        total = (length + self.multiple - 1) // self.multiple * self.multiple
-        return length - 1 - (length - 1 - torch.arange(total, device=x.device)).abs()
-
-
-def _norm_relu(channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.InstanceNorm2d(channels, affine=True), nn.ReLU(inplace=True))
+    def cells(self, x: Tensor) -> Tensor:
+        """The body's output as values in [0, 1]: what export arranges into pixels in its own way."""
+        return torch.sigmoid(self.body(x))
 
 
 def _conv(inputs: int, outputs: int, side: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -44,15 +43,31 @@ def _conv(inputs: int, outputs: int, side: int = 3, stride: int = 1) -> nn.Conv2
     return nn.Conv2d(inputs, outputs, side, stride, padding=(side - 1) // 2, padding_mode="reflect")
 
 
-class Residual(nn.Module):
-    """Two 3x3 convolutions around a skip (Johnson 2016: no ReLU after the addition)."""
+def _norm_relu(channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.InstanceNorm2d(channels, affine=True), nn.ReLU(inplace=True))
 
-    def __init__(self, channels: int) -> None:
+
+class Centred(nn.Module):
+    """Values in [0, 1] to about zero mean and unit spread, in which optimisers learn faster."""
+
+    mean, gain = 0.45, 4.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 3, H, W] to the same shape."""
+        return (x - self.mean) * self.gain
+
+    def fold_into(self, conv: nn.Conv2d) -> None:
+        """Let `conv`, which follows and pads with no zeros, do it: a scale of its weights and a shift of its biases."""
+        conv.bias.data -= self.mean * self.gain * conv.weight.data.sum((1, 2, 3))  # type: ignore[union-attr]
+        conv.weight.data *= self.gain
+
+
+class Residual(nn.Module):
+    """x + branch(x), with no ReLU after the addition (Johnson 2016)."""
+
+    def __init__(self, *branch: nn.Module) -> None:
         super().__init__()
-        self.branch = nn.Sequential(
-            *(_conv(channels, channels), _norm_relu(channels)),
-            *(_conv(channels, channels), nn.InstanceNorm2d(channels, affine=True)),
-        )
+        self.branch = nn.Sequential(*branch)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] to the same shape."""
@@ -66,35 +81,48 @@ def johnson() -> nn.Module:
     upsampling, reflection padding. Ours ends in a sigmoid (the paper's scaled tanh), so that values stay in [0, 1].
     """
 
+    def block() -> Residual:
+        return Residual(_conv(128, 128), _norm_relu(128), _conv(128, 128), nn.InstanceNorm2d(128, affine=True))
+
     return nn.Sequential(
         *(_conv(3, 32, 9), _norm_relu(32)),
         *(_conv(32, 64, 3, 2), _norm_relu(64)),
         *(_conv(64, 128, 3, 2), _norm_relu(128)),
-        *(Residual(128) for _ in range(5)),
-        *(nn.Upsample(scale_factor=2, mode="nearest"), _conv(128, 64, 3), _norm_relu(64)),
-        *(nn.Upsample(scale_factor=2, mode="nearest"), _conv(64, 32, 3), _norm_relu(32)),
-        *(_conv(32, 3, 9), nn.Sigmoid()),
+        *(block() for _ in range(5)),
+        *(nn.Upsample(scale_factor=2, mode="nearest"), _conv(128, 64), _norm_relu(64)),
+        *(nn.Upsample(scale_factor=2, mode="nearest"), _conv(64, 32), _norm_relu(32)),
+        _conv(32, 3, 9),
     )
 
 
-def onestroke(half: int = 24, quarter: int = 48, blocks: int = 5) -> nn.Module:
+def onestroke(half: int, quarter: int, inner: int, blocks: int, upper: int) -> nn.Module:
     """Our fast network: everything heavy happens at a quarter of the resolution.
 
-    `half` and `quarter` are channels at 1/2 and 1/4 resolution. A 4x4 stride-2 stem, a residual trunk, one nearest
-    upsampling, and a depth-to-space head whose sub-pixel filters start equal (ICNR, Aitken 2017), so that it starts
-    without a checkerboard.
+    `half` and `quarter` are channels at 1/2 and 1/4 resolution, `inner` those between the two convolutions of a block,
+    `upper` those that are upsampled: what comes before costs a quarter of what comes after. A
+    4x4 stride-2 stem, a residual trunk, one nearest upsampling, and a head that draws cells of 2x2 pixels, whose filters
+    start equal (ICNR, Aitken 2017), so that it starts without a checkerboard.
+
+    ONNX Runtime runs convolutions and ReLUs in a layout of its own, which reflection padding and instance norm leave. So
+    both stand together, where a block ends: a block reflects once, by as much as its two convolutions take away
+    (docs/performance.md).
     """
 
-    head = _conv(half, 12)
+    def block() -> Residual:
+        branch = (nn.Conv2d(quarter, inner, 3), nn.ReLU(inplace=True), nn.Conv2d(inner, quarter, 3))
+        return Residual(nn.ReflectionPad2d(2), *branch, nn.InstanceNorm2d(quarter, affine=True))
+
+    head = nn.Conv2d(half, 12, 3)
     with torch.no_grad():
-        head.weight.copy_(head.weight[::4].repeat_interleave(4, 0))
-        head.bias.copy_(head.bias[::4].repeat_interleave(4, 0))  # type: ignore[union-attr, index]
+        head.weight.copy_(head.weight[:3].repeat(4, 1, 1, 1))
+        head.bias.copy_(head.bias[:3].repeat(4))  # type: ignore[union-attr, index]
     return nn.Sequential(
-        *(_conv(3, half, 4, 2), _norm_relu(half)),
-        *(_conv(half, quarter, 3, 2), _norm_relu(quarter)),
-        *(Residual(quarter) for _ in range(blocks)),
-        *(nn.Upsample(scale_factor=2, mode="nearest"), _conv(quarter, half), _norm_relu(half)),
-        *(head, nn.PixelShuffle(2), nn.Sigmoid()),
+        # Three pixels for the two strides at the left and top; at the right and bottom also for sizes that 4 does not divide.
+        *(Centred(), nn.ReflectionPad2d((3, 4, 3, 4)), nn.Conv2d(3, half, 4, 2), nn.ReLU(inplace=True)),
+        *(nn.Conv2d(half, quarter, 3, 2), _norm_relu(quarter)),
+        *(block() for _ in range(blocks)),
+        *(nn.ReflectionPad2d(1), nn.Conv2d(quarter, upper, 1), nn.Upsample(scale_factor=2, mode="nearest")),
+        *(nn.Conv2d(upper, half, 3), _norm_relu(half), head),
     )
 
 
@@ -103,15 +131,19 @@ class Network:
     """What a network needs, as data: the card is made from it."""
 
     body: Callable[[], nn.Module]
+    cell: int  # side, in pixels, of what one position of the body's output holds
     multiple: int  # stride of the innermost features
-    minimum: int  # smallest side of a picture
     halo: int  # how far, on one side, a pixel sees through the convolutions
-    tiling: str  # see ModelCard
+    rate: float = 0.04  # Muon's peak learning rate, the best of those tried
+    minimum: int = 16  # smallest side of a picture
+    tiling: str = "global-statistics"  # see ModelCard
 
 
 NETWORKS = {
-    "johnson": Network(johnson, multiple=4, minimum=16, halo=57, tiling="global-statistics"),
-    "onestroke": Network(onestroke, multiple=4, minimum=16, halo=50, tiling="global-statistics"),
+    "johnson": Network(johnson, cell=1, multiple=4, halo=57, rate=0.01),
+    "tiny": Network(partial(onestroke, half=16, quarter=32, inner=16, blocks=3, upper=16), cell=2, multiple=4, halo=34),
+    "onestroke": Network(partial(onestroke, half=32, quarter=48, inner=32, blocks=4, upper=32), cell=2, multiple=4, halo=50),
+    "large": Network(partial(onestroke, half=32, quarter=64, inner=64, blocks=5, upper=48), cell=2, multiple=4, halo=50),
 }
 
 
@@ -120,4 +152,4 @@ def build(name: str) -> Framed:
     if name not in NETWORKS:
         raise ConfigError(f"network: unknown {name!r}; choose from {', '.join(NETWORKS)}")
     spec = NETWORKS[name]
-    return Framed(spec.body(), spec.multiple)
+    return Framed(spec.body(), spec.cell)

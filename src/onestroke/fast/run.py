@@ -17,8 +17,8 @@ from onestroke.config import TrainConfig
 from onestroke.errors import ConfigError, Diverged, TrainingError
 from onestroke.fast import callbacks
 from onestroke.fast.export import export_run
-from onestroke.fast.module import CHECKPOINT, CONFIG, StyleModule, load_checkpoint
-from onestroke.fast.prepare import Materials, pair_steps, prepare, steps_within
+from onestroke.fast.module import CHECKPOINT, CONFIG, StyleModule, load_checkpoint, peak_rate
+from onestroke.fast.prepare import Materials, in_bf16, pair_steps, prepare, steps_within
 from onestroke.images import resize, save_image
 from onestroke.runtime.stylize import Stylizer
 
@@ -99,17 +99,16 @@ def _fit(config: TrainConfig, materials: Materials, folder: Path, console: Conso
             scale = module.rate_scale / 2
             if scale < 0.5**MOST_RETRIES:
                 again = f"{error}, even at 1/{2**MOST_RETRIES} of the rate"
-                raise TrainingError(f"{again}; use a smaller --rate than {config.rate:g}") from None
+                raise TrainingError(f"{again}; use a smaller --rate than {peak_rate(config):g}") from None
             back = load_checkpoint(checkpoint)["global_step"]
             console.print(f"{error}; going back to step {back} with half the rate", style="yellow")
 
 
 def _trainer(config: TrainConfig, folder: Path, device: torch.device, hooks: list[pl.Callback]) -> pl.Trainer:
-    capable = device.type == "cuda" and torch.cuda.is_bf16_supported()
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
-        precision="bf16-mixed" if config.precision == "bf16" or (config.precision == "auto" and capable) else "32-true",
+        precision="bf16-mixed" if in_bf16(config, device) else "32-true",
         max_steps=config.steps,
         max_epochs=-1,
         val_check_interval=config.val_every,
