@@ -27,6 +27,32 @@ def test_strength_may_be_left_out(model):
     assert not np.array_equal(full, photo)
 
 
+@pytest.mark.parametrize("io", ["uint8", "float"])
+def test_strength_lies_between_and_beyond_photo_and_style(io, tmp_path):
+    torch.manual_seed(3)
+    net = networks.build("tiny").eval()
+    export.export(net, export.make_card("m", "tiny", net, painting="", licence="", io=io), tmp_path / "m.onnx")
+    model = open_model(tmp_path / "m.onnx", "cpu")
+    photo = np.random.default_rng(0).integers(0, 256, (2, 40, 52, 3)).astype(np.uint8)
+    full = model.run(photo).astype(np.float64)
+    for strength in (0.25, 0.5, 1.3):
+        wanted = np.clip(photo + strength * (full - photo), 0, 255)
+        assert np.abs(model.run(photo, strength) - wanted).max() <= 1.2
+    assert np.array_equal(model.run(photo, 0.0), photo)
+
+
+@pytest.mark.parametrize("name", networks.NETWORKS)
+def test_folding_the_input_scale_and_the_order_of_pixels_changes_nothing(name):
+    torch.manual_seed(4)
+    net = networks.build(name).eval()
+    photo = torch.randint(0, 256, (2, 45, 62, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        wanted = net(photo.permute(0, 3, 1, 2).float() / 255).permute(0, 2, 3, 1) * 255
+        found = export.UInt8IO(net)(photo)
+    assert found.shape == photo.shape
+    assert (found.float() - wanted).abs().max() <= 0.51
+
+
 @pytest.mark.parametrize("name", networks.NETWORKS)
 def test_onnx_runtime_agrees_with_torch_at_five_sizes(name, tmp_path):
     torch.manual_seed(2)
