@@ -5,7 +5,7 @@
 
 Every network is exported with fresh weights (speed does not depend on them) and run in one process, interleaved, with the
 same session options. Beside the times: multiply-adds, bytes that the operators read and write, how near that comes to what
-this machine's arithmetic and memory can do (both measured on the spot), and the peak memory of one frame (a process each).
+this machine's arithmetic and memory can do (both measured on the spot), and the peak memory of one frame (Linux).
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def _export(name: str, folder: Path) -> Path:
 
 def session(model: Path | bytes, threads: int, profile: Path | None = None) -> onnxruntime.InferenceSession:
     """The one set of options that everything here runs with."""
+    onnxruntime.set_default_logger_severity(3)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     if profile:
@@ -148,9 +149,8 @@ def _profile(path: Path, photo: np.ndarray, threads: int) -> dict[str, Any]:
             continue
         about = event["args"]
         if about["op_name"] == "Conv":
-            kernel, out = (math.prod(next(iter(about[f"{side}_type_shape"][i].values()))[skip:])
-                           for side, i, skip in (("input", 1, 0), ("output", 0, 2)))  # fmt: skip
-            macs += kernel * out / repeats
+            kernel, out = (next(iter(about[key][i].values())) for key, i in (("input_type_shape", 1), ("output_type_shape", 0)))
+            macs += math.prod(kernel[1:]) * math.prod(out) / repeats  # the kernel's own outputs are padded to a multiple of 16
         moved += sum(float(about[key]) for key in ("activation_size", "parameter_size", "output_size")) / repeats
         micros[KINDS.get(about["op_name"], "elementwise")] += event["dur"]
     total = sum(micros.values())
@@ -159,15 +159,18 @@ def _profile(path: Path, photo: np.ndarray, threads: int) -> dict[str, Any]:
 
 
 MEMORY = """
-import resource, sys
+import sys
 import numpy, onnxruntime
+def peak():  # what this program has touched at most; getrusage would begin with the peak of the program that started it
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+onnxruntime.set_default_logger_severity(3)
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = int(sys.argv[2])
 model = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 model.run(None, {"image": numpy.zeros((1, 64, 64, 3), numpy.uint8)})
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 model.run(None, {"image": numpy.zeros([int(n) for n in sys.argv[3:]], numpy.uint8)})
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print((peak() - before) / 1024)
 """
 
 
