@@ -21,7 +21,7 @@ from onestroke.card import ModelCard
 from onestroke.config import SAMPLE_PAINTING, TrainConfig, style_name
 from onestroke.errors import ConfigError, ModelError
 from onestroke.fast.module import CHECKPOINT, CONFIG, load_checkpoint, trained_network
-from onestroke.fast.networks import NETWORKS, Centred, Framed, SmoothHead
+from onestroke.fast.networks import NETWORKS, Centred, Framed
 from onestroke.images import Array
 from onestroke.runtime.session import open_model
 
@@ -55,8 +55,6 @@ class UInt8IO(nn.Module):
         super().__init__()
         self.net = copy.deepcopy(net)
         body = self.net.body
-        if isinstance(body[-1], SmoothHead):  # type: ignore[index]
-            body[-1] = body[-1].as_conv()  # type: ignore[index]
         first = next(module for module in body.modules() if isinstance(module, nn.Conv2d))
         if isinstance(body[0], Centred):  # type: ignore[index]
             body[0].fold_into(first)  # type: ignore[index]
