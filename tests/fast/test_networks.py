@@ -63,7 +63,7 @@ def test_the_cells_of_a_body_become_pixels_in_order():
     with torch.no_grad():
         body.weight.zero_()
         body.bias.copy_(torch.arange(12) / 12)
-    cell = networks.Framed(body, cell=2)(torch.zeros(1, 3, 2, 2))[0]
+    cell = networks.Framed(nn.Sequential(body), cell=2)(torch.zeros(1, 3, 2, 2))[0]
     wanted = torch.sigmoid(torch.arange(12) / 12).view(2, 2, 3).permute(2, 0, 1)
     assert torch.allclose(cell, wanted)
 

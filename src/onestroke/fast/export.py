@@ -54,11 +54,11 @@ class UInt8IO(nn.Module):
     def __init__(self, net: Framed) -> None:
         super().__init__()
         self.net = copy.deepcopy(net)
-        body = self.net.body
-        first = next(module for module in body.modules() if isinstance(module, nn.Conv2d))
-        if isinstance(body[0], Centred):  # type: ignore[index]
-            body[0].fold_into(first)  # type: ignore[index]
-            body[0] = nn.Identity()  # type: ignore[index]
+        modules = list(self.net.body)
+        first = next(module for module in self.net.body.modules() if isinstance(module, nn.Conv2d))
+        if isinstance(modules[0], Centred):
+            modules[0].fold_into(first)
+            self.net.body = nn.Sequential(*modules[1:])
         first.weight.data /= 255
 
     def forward(self, image: Tensor) -> Tensor:

@@ -43,8 +43,8 @@ def terms_of(
 
 def make_optimizer(config: TrainConfig, net: nn.Module) -> torch.optim.Optimizer:
     """Muon, or Adam as Johnson 2016 used."""
-    kind = {"muon": Muon, "adam": torch.optim.Adam}[config.optimizer]
-    return kind(net.parameters(), lr=peak_rate(config))
+    rate = peak_rate(config)
+    return Muon(net.parameters(), rate) if config.optimizer == "muon" else torch.optim.Adam(net.parameters(), rate)
 
 
 def peak_rate(config: TrainConfig) -> float:

@@ -24,13 +24,15 @@ class Framed(nn.Module):
     each position holding a cell of cell x cell pixels, its channels in the order row, column, rgb.
     """
 
-    def __init__(self, body: nn.Module, cell: int) -> None:
+    def __init__(self, body: nn.Sequential, cell: int) -> None:
         super().__init__()
         self.body, self.cell = body, cell
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, 3, H, W] in [0, 1] to [N, 3, H, W] in [0, 1], any H and W >= 16."""
-        by_colour = self.cells(x).unflatten(1, (self.cell**2, 3)).transpose(1, 2).flatten(1, 2)  # as pixel_shuffle wants them
+        cells = self.cells(x)
+        n, _, h, w = cells.shape
+        by_colour = cells.view(n, self.cell**2, 3, h, w).transpose(1, 2).flatten(1, 2)  # as pixel_shuffle wants them
         return F.pixel_shuffle(by_colour, self.cell)[:, :, : x.shape[2], : x.shape[3]]
 
     def cells(self, x: Tensor) -> Tensor:
@@ -74,7 +76,7 @@ class Residual(nn.Module):
         return x + self.branch(x)  # type: ignore[no-any-return]
 
 
-def johnson() -> nn.Module:
+def johnson() -> nn.Sequential:
     """Johnson 2016 with instance norm, as pytorch/examples writes it: 1,679,235 parameters.
 
     9x9 convolutions at full resolution, two stride-2 convolutions to 128 channels, five residual blocks, nearest-neighbour
@@ -95,7 +97,7 @@ def johnson() -> nn.Module:
     )
 
 
-def onestroke(half: int, quarter: int, inner: int, blocks: int, upper: int) -> nn.Module:
+def onestroke(half: int, quarter: int, inner: int, blocks: int, upper: int) -> nn.Sequential:
     """Our fast network: everything heavy happens at a quarter of the resolution.
 
     `half` and `quarter` are channels at 1/2 and 1/4 resolution, `inner` those between the two convolutions of a block,
@@ -130,7 +132,7 @@ def onestroke(half: int, quarter: int, inner: int, blocks: int, upper: int) -> n
 class Network:
     """What a network needs, as data: the card is made from it."""
 
-    body: Callable[[], nn.Module]
+    body: Callable[[], nn.Sequential]
     cell: int  # side, in pixels, of what one position of the body's output holds
     multiple: int  # stride of the innermost features
     halo: int  # how far, on one side, a pixel sees through the convolutions

@@ -27,7 +27,8 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         outer = x @ x.mT
         x = a * x + (b * outer + c * outer @ outer) @ x
-    return x if wide is matrices else x.mT
+    found: Tensor = x if wide is matrices else x.mT
+    return found
 
 
 class Muon(torch.optim.Optimizer):
@@ -45,7 +46,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__([group for group in groups if group["params"]], {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; returns what `closure` returned."""
         result = None
         if closure is not None:
@@ -65,8 +66,8 @@ class Muon(torch.optim.Optimizer):
             updates = []
             for p in alike:
                 momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
-                momentum.lerp_(p.grad, 1 - MOMENTUM)  # type: ignore[arg-type]
-                updates.append(p.grad.lerp(momentum, MOMENTUM).flatten(1))  # type: ignore[union-attr]
+                momentum.lerp_(p.grad, 1 - MOMENTUM)
+                updates.append(p.grad.lerp(momentum, MOMENTUM).flatten(1))
             scale = rate * max(1.0, shape[0] / shape[1]) ** 0.5
             for p, update in zip(alike, orthogonalised(torch.stack(updates)), strict=True):
                 p.add_(update.view(p.shape), alpha=-scale)

@@ -67,8 +67,8 @@ def in_bf16(config: TrainConfig, device: torch.device) -> bool:
     if config.precision != "auto":
         return config.precision == "bf16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    units = getattr(torch.cpu, "get_capabilities", dict)()
+        return bool(torch.cuda.is_bf16_supported())
+    units: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(units.get("avx512_bf16") or units.get("amx_bf16"))
 
 
