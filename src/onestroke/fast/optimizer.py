@@ -65,6 +65,7 @@ class Muon(torch.optim.Optimizer):
         for shape, alike in by_shape.items():
             updates = []
             for p in alike:
+                assert p.grad is not None
                 momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
                 momentum.lerp_(p.grad, 1 - MOMENTUM)
                 updates.append(p.grad.lerp(momentum, MOMENTUM).flatten(1))
