@@ -3,6 +3,7 @@
     OnestrokeError
     ├── ConfigError      a flag, a YAML key, or values that do not fit together
     ├── ImageError       a picture that cannot be read or written
+    ├── VideoError       a video or animation that cannot be read, or whose writing had to stop
     ├── DataError        a photo folder without usable photos
     ├── WeightsError     VGG weights that are missing, damaged or of another network
     ├── ModelError       a file that is not a onestroke model, or an export that failed its own check
@@ -24,6 +25,10 @@ class ConfigError(OnestrokeError):
 
 class ImageError(OnestrokeError):
     """A picture cannot be read or written."""
+
+
+class VideoError(OnestrokeError):
+    """A video or animation cannot be read, or its writing had to stop."""
 
 
 class DataError(OnestrokeError):

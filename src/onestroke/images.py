@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,13 +151,13 @@ def output_format(path: Path) -> str:
     return kind
 
 
-def find_images(folder: Path) -> Iterator[Path]:
+def find_images(folder: Path, extensions: Collection[str] = READABLE) -> Iterator[Path]:
     """Every picture file under `folder`, by extension, recursively, hidden ones left out, in a fixed order."""
     for root, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(root, name)
-            if not name.startswith(".") and path.suffix.lower() in READABLE and path.is_file():
+            if not name.startswith(".") and path.suffix.lower() in extensions and path.is_file():
                 yield path
 
 

@@ -9,8 +9,9 @@ from PIL import Image
 from onestroke.cli.main import main as cli
 from onestroke.errors import ConfigError, ImageError, ModelError
 from onestroke.images import read_image
+from onestroke.runtime.files import plan
 from onestroke.runtime.session import open_model
-from onestroke.runtime.stylize import Stylizer, plan
+from onestroke.runtime.stylize import Stylizer
 from onestroke.samples.scenes import draw
 
 PHOTO = draw(1, 70)[:50]

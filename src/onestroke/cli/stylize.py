@@ -1,33 +1,58 @@
-"""onestroke stylize MODEL INPUT...: paint pictures with a trained style. INPUT: files, folders, glob patterns."""
+"""onestroke stylize MODEL INPUT...: paint pictures and videos with a trained style.
+
+INPUT: files, folders, glob patterns; a numbered sequence such as frames/%05d.png; - for a video on standard input.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from onestroke.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from onestroke.runtime.files import Done, Job
+    from onestroke.runtime.settings import Settings
+    from onestroke.runtime.stylize import Stylizer
 
 EXAMPLES = """examples:
   onestroke stylize wave.onnx photo.jpg                      writes photo-wave.jpg beside the photo
   onestroke stylize wave.onnx photo.jpg -o painted.png --strength 0.7
   onestroke stylize wave.onnx holiday/ -o painted/           a folder, its tree kept
   onestroke stylize wave.onnx "*.jpg" -o painted/ --keep-colors --size 2048
+  onestroke stylize wave.onnx clip.mp4                       writes clip-wave.mp4, sound kept
+  onestroke stylize wave.onnx clip.mp4 --codec h265 --quality 24 --resume
+  onestroke stylize wave.onnx clip.mp4 -o painted.gif --size 480
+  onestroke stylize wave.onnx frames/%05d.png -o film.mp4 --fps 24
+  cat clip.mkv | onestroke stylize wave.onnx - -o - | ffplay -
 """
 
 
 def parser() -> argparse.ArgumentParser:
     """All flags."""
     made = argparse.ArgumentParser(
-        prog="onestroke stylize", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="onestroke stylize",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("model", help=".onnx file of export.py, or a style that comes in the box")
-    made.add_argument("inputs", nargs="+", metavar="input", help="picture file, folder or glob pattern")
-    made.add_argument("-o", "--out", help="file (for one input) or folder to write to")
+    made.add_argument("inputs", nargs="+", metavar="input", help="picture or video file, folder, glob pattern or -")
+    made.add_argument("-o", "--out", help="file (for one input) or folder to write to; - for standard output")
     made.add_argument("--strength", type=float, default=1.0, metavar="S", help="0: the photo, 1: the style (default)")
     made.add_argument("--keep-colors", action="store_true", help="lightness from the style, colours from the photo")
     made.add_argument("--size", type=int, metavar="PX", help="longer side of the result; default: the photo's own")
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
     made.add_argument("--overwrite", action="store_true", help="replace existing files, originals included")
+    video = made.add_argument_group("videos")
+    video.add_argument("--codec", metavar="NAME", help="h264 (default), h265, av1, prores; gif, webp, apng; png: a sequence")
+    video.add_argument("--quality", type=int, metavar="CRF", help="smaller is better; default: 18 for h264, 21 h265, 26 av1")
+    video.add_argument("--fps", type=float, metavar="N", help="frames a second of a numbered sequence; default: 25")
+    video.add_argument("--resume", action="store_true", help="go on from a run that was stopped; leave out what is done")
     return made
 
 
@@ -38,29 +63,64 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(f"strength: {flags.strength:g} is out of range; use 0 to 1")
     if flags.size is not None and flags.size < 1:
         raise ConfigError(f"size: {flags.size} is no size in pixels; use 1 or more")
+    if flags.fps is not None and not 0 < flags.fps <= 1000:
+        raise ConfigError(f"fps: {flags.fps:g} is out of range; use more than 0, up to 1000")
 
+    from onestroke.runtime.files import plan
     from onestroke.runtime.session import find_model
-    from onestroke.runtime.stylize import Stylizer, plan, stylize_files
+    from onestroke.runtime.settings import Settings
+    from onestroke.runtime.stylize import Stylizer
 
-    jobs = plan(flags.inputs, flags.out, find_model(flags.model).stem, flags.overwrite)
+    rate = None if flags.fps is None else Fraction(flags.fps).limit_denominator(1001)
+    settings = Settings(flags.strength, flags.keep_colors, flags.size, flags.codec, flags.quality, rate, flags.resume)
+    jobs = plan(flags.inputs, flags.out, find_model(flags.model).stem, flags.overwrite, settings)
     stylizer = Stylizer(flags.model, flags.device)
 
     from rich.console import Console
-    from rich.progress import track
 
     console = Console(highlight=False, stderr=True, soft_wrap=True)
     console.print(stylizer.model.note or f"{stylizer.card.name} on {stylizer.model.device}", style="dim", markup=False)
+    return _work(stylizer, jobs, settings, console)
+
+
+def _work(stylizer: Stylizer, jobs: list[Job], settings: Settings, console: Console) -> int:
+    from onestroke.cli.progress import Lines
+    from onestroke.interrupt import Interrupt
+    from onestroke.runtime.files import stylize_files
+
     failed = 0
-    work = stylize_files(stylizer, jobs, strength=flags.strength, keep_colors=flags.keep_colors, size=flags.size)
-    for job, error in track(work, "painting", total=len(jobs), console=console, disable=len(jobs) == 1):
-        if error:
-            failed += 1
-            console.print(f"skipped: {error}", style="red", markup=False)
-        elif len(jobs) == 1:
-            print(job.target)
+    with Interrupt() as interrupt, Lines(console, len(jobs), lambda: interrupt.asked) as lines:
+        for done in stylize_files(stylizer, jobs, settings, lines.frames):
+            failed += done.error is not None
+            _tell(done, len(jobs), console)
+            lines.file()
+            if interrupt.asked:
+                return 130
     if len(jobs) > 1:
         folders = sorted({str(job.target.parent) for job in jobs})
-        print(f"{len(jobs) - failed} of {len(jobs)} pictures in {folders[0]}" + (" and below" if len(folders) > 1 else ""))
+        print(f"{len(jobs) - failed} of {len(jobs)} files in {folders[0]}" + (" and below" if len(folders) > 1 else ""))
+    if not jobs:
+        print("nothing left to do")
     if failed and failed == len(jobs) == 1:
         return 2
     return 1 if failed else 0
+
+
+def _tell(done: Done, jobs: int, console: Console) -> None:
+    """What happened to one file: results on standard output, the rest on standard error."""
+    if done.error:
+        console.print(f"skipped: {done.error}", style="red", markup=False)
+        return
+    target, report = done.job.target, done.report
+    if report:
+        for note in report.notes:
+            console.print(f"{target.name}: {note}", style="yellow", markup=False)
+        if report.repeated:
+            console.print(f"{target.name}: {report.repeated} broken frames show the one before", style="yellow", markup=False)
+        scenes = f", {len(report.cuts)} scene cuts" if report.cuts else ""
+        console.print(f"{target.name}: {report.frames} frames{scenes}", style="dim", markup=False)
+        if report.stopped:
+            more = "; --resume goes on" if report.resumable else ""
+            console.print(f"{target.name}: {report.stopped} after {report.frames} frames{more}", style="red", markup=False)
+    if jobs == 1 and str(target) != "-":
+        print(target)

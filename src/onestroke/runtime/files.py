@@ -1,0 +1,155 @@
+"""From inputs on a command line to files written: pictures, animations, videos, folders of them."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from onestroke.errors import ConfigError, OnestrokeError
+from onestroke.images import READABLE, WRITABLE, find_images, output_format, read_image, resize, resize_to, save_image
+from onestroke.runtime.animation import ANIMATIONS, is_animated, is_picture
+from onestroke.runtime.encode import CONTAINERS
+from onestroke.runtime.paint import Report, Watch
+from onestroke.runtime.pipe import STDOUT
+from onestroke.runtime.read import SEQUENCE, STDIN
+from onestroke.runtime.render import FORMATS, render
+from onestroke.runtime.settings import DEFAULT, Settings
+from onestroke.runtime.stylize import Stylizer
+from onestroke.runtime.video import parts_folder
+
+_VIDEOS = frozenset((*CONTAINERS, ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".m2v", ".m2ts", ".mts", ".3gp", ".3g2", ".ogv",
+                     ".vob", ".mxf", ".y4m", ".nut", ".asf", ".h264", ".264", ".hevc", ".ivf"))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to read and one to write."""
+
+    source: Path
+    target: Path
+
+    @property
+    def is_video(self) -> bool:
+        """Whether the source moves: a video, an animation, a numbered sequence, or what no picture's name tells."""
+        if self.source.suffix.lower() in ANIMATIONS and self.source.is_file():
+            return is_animated(self.source)
+        suffix = self.source.suffix.lower()
+        known = suffix in READABLE or suffix in _VIDEOS or str(self.source) == STDIN
+        return bool(SEQUENCE.search(self.source.name)) or (suffix not in READABLE if known else not is_picture(self.source))
+
+
+def plan(
+    inputs: Sequence[str], out: str | None, style: str, overwrite: bool = False, settings: Settings = DEFAULT
+) -> list[Job]:
+    """Expand files, folders and glob patterns into jobs.
+
+    A folder keeps its tree. Without `out`, a file goes beside itself and a folder into a new one, both named after the style.
+    When resuming, what is done already is left out. Raises ConfigError where nothing matches, two inputs share an output,
+    or an existing file would be replaced unasked.
+    """
+    jobs: list[Job] = []
+    single = out is not None and _names_a_file(out)
+    for item in inputs:
+        path = Path(item)
+        if path.is_dir():
+            found = list(find_images(path, READABLE | _VIDEOS))
+            folder = Path(out) if out else path.with_name(f"{path.resolve().name}-{style}")
+            jobs += [_job(f, folder / f.relative_to(path), settings) for f in found]
+            if not found:
+                raise ConfigError(f"{item}: a folder without pictures or videos")
+        else:
+            for match in _matches(item):
+                beside = match.with_name(f"{SEQUENCE.sub('', match.stem) or match.parent.resolve().name}-{style}{match.suffix}")
+                if single:
+                    jobs.append(Job(match, Path(out or "")))
+                else:
+                    jobs.append(_job(match, Path(out) / match.name if out else beside, settings))
+    if out is not None and not single and len(jobs) == 1 and Path(out).suffix and not Path(out).is_dir():
+        output_format(Path(out))  # a file was meant, of a kind that is not written: say so instead of making a folder
+    _check_targets(jobs, overwrite, settings.resume)
+    return [job for job in jobs if not (settings.resume and job.target.exists() and not parts_folder(job.target).exists())]
+
+
+def _names_a_file(out: str) -> bool:
+    path = Path(out)
+    known = path.suffix.lower() in (*WRITABLE, *CONTAINERS, *ANIMATIONS)
+    return out == STDOUT or (known and not path.is_dir())
+
+
+def _matches(item: str) -> list[Path]:
+    path = Path(item)
+    if item == STDIN or SEQUENCE.search(path.name) or path.exists() or not glob.has_magic(item):
+        matches = [path]
+    else:
+        matches = [Path(m) for m in sorted(glob.glob(item))]
+    sequence = bool(matches) and bool(SEQUENCE.search(matches[0].name))
+    if not matches or not (item == STDIN or sequence or matches[0].exists()):
+        raise ConfigError(f"{item}: no such file or folder")
+    return matches
+
+
+def _job(source: Path, target: Path, settings: Settings) -> Job:
+    """With the target's name changed where its format is only read, or where another is asked for."""
+    if Job(source, target).is_video:
+        if source == Path(STDIN):
+            return Job(source, Path(STDOUT))
+        kind = FORMATS.get(settings.codec or "")
+        if kind is not None:
+            return Job(source, target / "%06d.png" if kind == ".png" else target.with_suffix(kind))
+        moving = (*CONTAINERS, *ANIMATIONS)
+        return Job(source, target if target.suffix.lower() in moving and "%" not in target.name else target.with_suffix(".mkv"))
+    return Job(source, target if target.suffix.lower() in WRITABLE else target.with_suffix(".png"))
+
+
+def _check_targets(jobs: Sequence[Job], overwrite: bool, resume: bool) -> None:
+    seen: dict[Path, Path] = {}
+    for job in jobs:
+        if job.target == Path(STDOUT):
+            continue
+        target = job.target.resolve()
+        if target in seen:
+            raise ConfigError(f"{job.target}: both {seen[target]} and {job.source} would be written there; use -o FOLDER")
+        if not overwrite and not resume:
+            if parts_folder(target).exists():
+                raise ConfigError(
+                    f"{job.target}: a stopped run lies there; add --resume to go on, or --overwrite to start over"
+                )
+            if target.exists():
+                raise ConfigError(f"{job.target}: exists already; add --overwrite to replace it or name another place with -o")
+        seen[target] = job.source
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a job: skipped for an `error`, or done, for videos with a `report`."""
+
+    job: Job
+    error: OnestrokeError | None = None
+    report: Report | None = None
+
+
+def stylize_files(stylizer: Stylizer, jobs: Sequence[Job], settings: Settings, watch: Watch) -> Iterator[Done]:
+    """Do the jobs in turn, skipping those that fail. `watch` is called along the frames of videos.
+
+    The size, alpha and metadata of pictures are kept.
+    """
+    for job in jobs:
+        try:
+            if job.is_video:
+                yield Done(job, report=render(stylizer, str(job.source), job.target, settings, watch))
+            else:
+                _stylize_picture(stylizer, job, settings)
+                yield Done(job)
+        except OnestrokeError as error:
+            yield Done(job, error)
+
+
+def _stylize_picture(stylizer: Stylizer, job: Job, settings: Settings) -> None:
+    picture = read_image(job.source)
+    if settings.size:
+        picture.rgb = resize(picture.rgb, longer=settings.size)
+        if picture.alpha is not None:
+            picture.alpha = resize_to(picture.alpha, *picture.rgb.shape[:2])
+    save_image(job.target, stylizer(picture.rgb, settings.strength, settings.keep_colors), like=picture)

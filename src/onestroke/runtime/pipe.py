@@ -1,0 +1,99 @@
+"""A video that passes by once, from standard input or to standard output: encoded and muxed as it comes."""
+
+from __future__ import annotations
+
+import os
+import queue
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from onestroke.errors import ConfigError, VideoError
+from onestroke.runtime.clip import Converter, Frame
+from onestroke.runtime.encode import Encoding, encode
+from onestroke.runtime.mux import add_copy, copy_about, open_output
+from onestroke.runtime.paint import Painter, Report, Watch, named, run
+from onestroke.runtime.read import Reader
+from onestroke.runtime.settings import Settings
+from onestroke.runtime.stylize import Stylizer
+
+STDOUT = "-"
+
+
+def stream(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:
+    """Paint `source` ("-": standard input) into `target` ("-": standard output, as Matroska), sound passed along.
+
+    A run that is stopped leaves a playable file. Raises VideoError and ConfigError.
+    """
+    if settings.resume:
+        raise ConfigError("resume: what comes through a pipe is gone; name files to go on from a stopped run")
+    out = str(target) == STDOUT
+    suffix = ".mkv" if out else target.suffix.lower()
+    encoding = Encoding.choose(suffix, settings.codec, settings.quality)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    report = Report()
+    try:
+        with Reader(source, settings.size, settings.rate, passing=True) as reader:
+            if not out:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            with open_output("pipe:1" if out else str(temporary), suffix, reader.clip) as container:
+                passage = _Passage(container, reader, encoding, report)
+                try:
+                    run(reader, Painter(stylizer, settings, reader.clip), passage.write, named(watch, report), report)
+                finally:
+                    passage.close()
+        if not out:
+            temporary.replace(target)
+    except (FFmpegError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            report.stopped = "the reader of the pipe left"
+            return report
+        name = "standard output" if out else target
+        raise VideoError(f"{name}: cannot be written ({error.strerror or error})") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+    return report
+
+
+class _Passage:
+    """The output's streams: frames are encoded, and packets of the others wait until the next frame takes them along."""
+
+    def __init__(self, container: OutputContainer, reader: Reader, encoding: Encoding, report: Report) -> None:
+        self._container, self._converter = container, Converter(reader.clip)
+        self._waiting: queue.SimpleQueue[Packet[Any]] = queue.SimpleQueue()
+        self._copies: dict[int, Stream] = {}
+        for original in reader.container.streams:
+            if original.index == reader.painted:
+                self._video: VideoStream = encoding.add_to(container, reader.clip, pipe=True)
+                self._video.time_base = reader.clip.time_base
+            elif original.type in ("audio", "subtitle"):
+                copy = add_copy(container, original)
+                if copy is not None:
+                    self._copies[original.index] = copy
+                else:
+                    report.notes.append(f"{original.type} stream {original.index} does not fit this container; left out")
+        copy_about(container, reader.container)
+        reader.other = self._waiting.put
+
+    def write(self, frame: Frame) -> None:
+        self._pass_on()
+        encode(self._container, self._video, self._converter, frame, frame.pts)
+
+    def _pass_on(self) -> None:
+        while not self._waiting.empty():
+            packet = self._waiting.get()
+            copy = self._copies.get(packet.stream.index)
+            if copy is not None and packet.size and packet.dts is not None:
+                packet.stream = copy
+                self._container.mux(packet)
+
+    def close(self) -> None:
+        self._container.mux(self._video.encode(None))
+        self._pass_on()

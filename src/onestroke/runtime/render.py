@@ -1,0 +1,86 @@
+"""One moving picture in, one out: picks the reader and the writer by what the names say."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from onestroke.errors import ConfigError, VideoError
+from onestroke.images import Picture, save_image
+from onestroke.runtime.animation import ANIMATIONS, Animation, AnimationWriter, is_animated
+from onestroke.runtime.clip import Frame
+from onestroke.runtime.encode import CODECS, CONTAINERS
+from onestroke.runtime.paint import Painter, Report, Watch, named, run
+from onestroke.runtime.pipe import STDOUT, stream
+from onestroke.runtime.read import SEQUENCE, STDIN, Reader
+from onestroke.runtime.settings import Settings
+from onestroke.runtime.stylize import Stylizer
+from onestroke.runtime.video import stylize_video
+
+# What `codec` may also be: formats that are no video codecs. A "png" is a numbered sequence.
+FORMATS = {"gif": ".gif", "webp": ".webp", "apng": ".apng", "png": ".png"}
+
+
+def render(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:
+    """Paint the video, animation or numbered sequence `source` into `target`, whose name says the format.
+
+    "-" is standard input and standard output. Raises VideoError and ConfigError.
+    """
+    suffix = target.suffix.lower()
+    if SEQUENCE.search(target.name):
+        return _to_pictures(stylizer, source, target, settings, watch)
+    if suffix in ANIMATIONS:
+        return _to_animation(stylizer, source, target, settings, watch)
+    if str(target) != STDOUT and suffix not in CONTAINERS:
+        raise ConfigError(
+            f"{target}: cannot write {suffix or 'a file without extension'}; use {' '.join((*CONTAINERS, *ANIMATIONS))}"
+        )
+    if source == STDIN or str(target) == STDOUT:
+        return stream(stylizer, source, target, settings, watch)
+    with open_source(source, settings) as reader:
+        return stylize_video(stylizer, reader, source, target, settings, watch)
+
+
+def open_source(source: str, settings: Settings) -> Reader | Animation:
+    """A reader for the file. Raises VideoError."""
+    path = Path(source)
+    if path.suffix.lower() in ANIMATIONS and not SEQUENCE.search(path.name) and is_animated(path):
+        return Animation(path, settings.size)
+    return Reader(source, settings.size, settings.rate)
+
+
+def _to_animation(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:
+    if settings.codec in CODECS:
+        raise ConfigError(f"codec: {settings.codec} does not go into a {target.suffix}; use .mp4 or .mkv, or leave it out")
+    report = Report()
+    with open_source(source, settings) as reader:
+        writer = AnimationWriter(target, reader.clip)
+        run(reader, Painter(stylizer, settings, reader.clip), writer.write, named(watch, report), report)
+        if not report.frames:
+            raise VideoError(f"{target}: {report.stopped} before the first frame was painted")
+        times = reader.times[: report.frames]
+        end = reader.times[len(times)] if len(reader.times) > len(times) else times[-1] + reader.last_duration
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            writer.save(temporary, times, end, reader.loop if isinstance(reader, Animation) else 0)
+            temporary.replace(target)
+        except OSError as error:
+            raise VideoError(f"{target}: cannot be written ({error.strerror})") from None
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+    return report
+
+
+def _to_pictures(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:
+    report, number = Report(), iter(range(1, 1 << 62))
+
+    def write(frame: Frame) -> None:
+        path = target.with_name(target.name % next(number))
+        save_image(path, frame.rgb, like=Picture(frame.rgb, frame.alpha))
+
+    with open_source(source, settings) as reader:
+        run(reader, Painter(stylizer, settings, reader.clip), write, named(watch, report), report)
+    return report

@@ -1,0 +1,130 @@
+"""Stylise a video: painted frames go into segments, which are joined with the copied sound at the end."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import av
+from av.error import FFmpegError
+
+from onestroke.errors import ConfigError, VideoError
+from onestroke.runtime.animation import Animation
+from onestroke.runtime.encode import SEGMENT, Encoding, Segments
+from onestroke.runtime.mux import join
+from onestroke.runtime.paint import Painter, Report, Watch, run
+from onestroke.runtime.read import Reader
+from onestroke.runtime.settings import Settings
+from onestroke.runtime.stylize import Stylizer
+
+_SPARE = 32 << 20  # bytes of disk that must stay free besides what joining needs
+
+
+def parts_folder(target: Path) -> Path:
+    """Where the segments of an unfinished `target` lie."""
+    return target.with_name(f".{target.name}.parts")
+
+
+def stylize_video(
+    stylizer: Stylizer, reader: Reader | Animation, source: str, target: Path, settings: Settings, watch: Watch
+) -> Report:
+    """Paint the open `reader` of `source` into `target`, a video file.
+
+    Frame times, colours, pixel aspect, sound, subtitles and chapters are kept. What `watch` stops, or a disk that runs
+    full, leaves a playable file of the frames done, and whole segments that `settings.resume` goes on from.
+    Raises VideoError for a target that cannot be written, ConfigError for settings that do not fit.
+    """
+    encoding = Encoding.choose(target.suffix.lower(), settings.codec, settings.quality)
+    folder = parts_folder(target)
+    _prepare(folder, target, _fingerprint(stylizer, source, settings, encoding), settings.resume)
+    segments = Segments(folder, reader.clip, encoding)
+    painter = Painter(stylizer, settings, reader.clip)
+    report = Report()
+    try:
+        run(reader, painter, segments.write, _until_full(watch, segments, report), report, segments.whole * SEGMENT)
+        segments.close()
+        if report.frames:
+            report.notes += _join(reader, segments, target, report)
+    except (FFmpegError, OSError) as error:
+        why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        hint = f"; {segments.whole * SEGMENT} frames are safe: make room and add --resume" if segments.whole else ""
+        raise VideoError(f"{target}: cannot be written, {why}{hint}") from None
+    finally:
+        segments.abandon()
+        if not segments.whole:
+            shutil.rmtree(folder, ignore_errors=True)
+    if report.stopped and not report.frames:
+        raise VideoError(f"{target}: {report.stopped} before the first frame was painted")
+    if not report.stopped:
+        shutil.rmtree(folder, ignore_errors=True)
+    report.resumable = bool(report.stopped and segments.whole)
+    return report
+
+
+def _join(reader: Reader | Animation, segments: Segments, target: Path, report: Report) -> list[str]:
+    """Put the parts together under a temporary name, then in place; returns what is to be said about it."""
+    times = reader.times[: report.frames]
+    end = reader.times[len(times)] if len(reader.times) > len(times) else times[-1] + reader.last_duration
+    joined = segments.folder / f"joined{target.suffix.lower()}"
+    notes = join(joined, segments.files, times, end, reader.clip, segments.encoding, reader.original, reader.painted)
+    joined.replace(target)
+    segments.rest.unlink(missing_ok=True)
+    if not report.stopped and reader.announced > report.frames:
+        notes.append(f"the file announces {reader.announced} frames, but only {report.frames} can be read")
+    if segments.encoding.pixel_format(reader.clip) == "yuv444p":
+        odd = f"{reader.clip.width} x {reader.clip.height}"
+        notes.append(f"odd size {odd}: stored with full colour resolution, which some players refuse; --size evens it")
+    return notes
+
+
+def _until_full(watch: Watch, segments: Segments, report: Report) -> Watch:
+    """`watch`, and a stop before the disk is too full to join the segments."""
+
+    def stop(done: int, total: int | None) -> bool:
+        if watch(done, total):
+            report.stopped = "interrupted"
+        elif shutil.disk_usage(segments.folder).free < segments.size + _SPARE:
+            report.stopped = "the disk is nearly full"
+        return bool(report.stopped)
+
+    return stop
+
+
+def _prepare(folder: Path, target: Path, wanted: dict[str, Any], resume: bool) -> None:
+    """Make the folder for the segments, or take up the one that is there where it was made for the same job."""
+    note = folder / "run.json"
+    try:
+        if not resume:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif note.is_file():
+            made = json.loads(note.read_text())
+            differing = ", ".join(key for key in wanted if wanted[key] != made.get(key))
+            if differing:
+                raise ConfigError(
+                    f"{target}: the stopped run had another {differing}; give the same, or --overwrite to start over"
+                )
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(wanted, indent=1))
+    except (OSError, ValueError) as error:
+        raise VideoError(f"{target}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
+
+
+def _fingerprint(stylizer: Stylizer, source: str, settings: Settings, encoding: Encoding) -> dict[str, Any]:
+    """What must be the same for segments of two runs to fit together."""
+    path = Path(source)
+    state = [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else []
+    return {
+        "source": [str(path.resolve()), *state],
+        "model": stylizer.card.to_metadata(),
+        "strength": settings.strength,
+        "keep_colors": settings.keep_colors,
+        "size": settings.size,
+        "rate": str(settings.rate),
+        "codec": encoding.name,
+        "quality": encoding.quality,
+        "encoder": str(av.library_versions),
+    }
