@@ -15,7 +15,7 @@ class Lines:
 
     def __init__(self, console: Console, files: int, asked: Callable[[], bool]) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeRemainingColumn())
-        self._bars = Progress(*columns, console=console, transient=True)
+        self._bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._asked, self._files, self._done = asked, files, 0
         self._all = self._bars.add_task("painting", total=files, count="", visible=files > 1)
         self._video: TaskID | None = None

@@ -76,7 +76,8 @@ class Turn:
 
 @dataclass(frozen=True)
 class Clip:
-    """A video's properties. Sizes are those of a frame as it is shown, upright, in pixels; `pixel_aspect` is width / height.
+    """A video's properties. Sizes are those of a frame as it is shown, upright, in pixels; `pixel_aspect` is width / height,
+    None where the file does not say (square).
 
     Timestamps count `time_base` seconds; `rate` is the nominal one, in frames a second. `frames` is how many the file
     announces, None where it does not say.
@@ -88,7 +89,7 @@ class Clip:
     rate: Fraction
     frames: int | None
     colour: Colour
-    pixel_aspect: Fraction = Fraction(1)
+    pixel_aspect: Fraction | None = None
     has_alpha: bool = False
 
     def scaled(self, longer: int | None) -> Clip:

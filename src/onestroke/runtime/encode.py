@@ -91,7 +91,8 @@ class Encoding:
         stream.width, stream.height, stream.pix_fmt = clip.width, clip.height, self.pixel_format(clip)
         context = stream.codec_context
         context.time_base = clip.time_base if pipe else 1 / rate
-        context.sample_aspect_ratio = clip.pixel_aspect
+        if clip.pixel_aspect:
+            context.sample_aspect_ratio = clip.pixel_aspect
         context.colorspace, context.color_range = clip.colour.tagged, 2 if clip.colour.full else 1
         context.color_primaries, context.color_trc = clip.colour.primaries, clip.colour.transfer
         if self.name == "h265" and container.format.name in ("mp4", "mov"):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import av
 from av.container import InputContainer, OutputContainer
@@ -25,12 +25,12 @@ _COPIED = ("audio", "subtitle", "video", "attachment")  # timecode and telemetry
 
 def join(
     target: Path, segments: Sequence[Path], times: Sequence[int], end: int, clip: Clip, encoding: Encoding,
-    original: str | None, painted: int,
+    original: str | None, painted: int, *, whole: bool = True,
 ) -> list[str]:  # fmt: skip
     """Write `target` from the frames in `segments`, shown at `times` until `end` (all in the clip's time base).
 
-    Stream number `painted` of the file `original` is replaced by them; what else it holds is copied, up to `end` where the
-    frames stop early. Returns a line for each stream that the container cannot hold. Raises VideoError.
+    Stream number `painted` of the file `original` is replaced by them; what else it holds is copied, only up to `end`
+    where the frames are not the `whole`. Returns a line for each stream that the container cannot hold. Raises VideoError.
     """
     with ExitStack() as stack:
         first = stack.enter_context(av.open(str(segments[0])))
@@ -39,7 +39,7 @@ def join(
             out = stack.enter_context(open_output(str(target), target.suffix.lower(), clip))
             streams, notes = _streams(out, source, painted, first.streams.video[0], clip, encoding)
             video = _painted(segments, times, end, clip, streams.pop(painted))
-            copied = _copied(source, streams, end * clip.time_base) if source and streams else iter(())
+            copied = _copied(source, streams, None if whole else end * clip.time_base) if source and streams else iter(())
             for packet in heapq.merge(video, copied, key=_seconds):
                 out.mux(packet)
         except FFmpegError as error:
@@ -106,7 +106,8 @@ def _streams(
 def _add_painted(out: OutputContainer, video: VideoStream, clip: Clip, encoding: Encoding) -> VideoStream:
     added = out.add_stream_from_template(video, opaque=True)
     added.time_base = clip.time_base
-    added.codec_context.sample_aspect_ratio = clip.pixel_aspect
+    if clip.pixel_aspect:
+        added.codec_context.sample_aspect_ratio = clip.pixel_aspect
     if encoding.name == "h265" and out.format.name in ("mp4", "mov"):
         added.codec_context.codec_tag = "hvc1"  # what Apple's players look for
     return added
@@ -130,7 +131,8 @@ def _painted(segments: Sequence[Path], times: Sequence[int], end: int, clip: Cli
     number = 0
     for path in segments:
         with av.open(str(path)) as segment:
-            for packet in cast(Iterator[Packet[Any]], segment.demux(segment.streams.video[0])):
+            packets: Iterator[Packet[Any]] = segment.demux(segment.streams.video[0])
+            for packet in packets:
                 if packet.size:
                     at = shown[number]
                     packet.stream, packet.time_base = stream, clip.time_base
@@ -148,13 +150,13 @@ def _ranks(path: Path) -> list[int]:
     return [place[time] for time in times]
 
 
-def _copied(original: InputContainer, streams: dict[int, Stream], limit: Fraction) -> Iterator[Packet[Any]]:
-    """The other streams' packets that start before `limit` seconds."""
+def _copied(original: InputContainer, streams: dict[int, Stream], limit: Fraction | None) -> Iterator[Packet[Any]]:
+    """The other streams' packets that start before `limit` seconds, where there is one."""
     try:
         for packet in original.demux([original.streams[index] for index in streams]):
             if packet.dts is None and packet.pts is None:
                 continue  # the empty packet that ends a stream
-            if _seconds(packet) < limit:
+            if limit is None or _seconds(packet) < limit:
                 packet.stream = streams[packet.stream.index]
                 yield packet
     except FFmpegError:  # the file ends in the middle of a packet

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import queue
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from av.container import OutputContainer
 from av.error import FFmpegError
-from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
@@ -66,8 +63,7 @@ class _Passage:
     """The output's streams: frames are encoded, and packets of the others wait until the next frame takes them along."""
 
     def __init__(self, container: OutputContainer, reader: Reader, encoding: Encoding, report: Report) -> None:
-        self._container, self._converter = container, Converter(reader.clip)
-        self._waiting: queue.SimpleQueue[Packet[Any]] = queue.SimpleQueue()
+        self._container, self._converter, self._waiting = container, Converter(reader.clip), reader.others
         self._copies: dict[int, Stream] = {}
         for original in reader.container.streams:
             if original.index == reader.painted:
@@ -80,7 +76,6 @@ class _Passage:
                 else:
                     report.notes.append(f"{original.type} stream {original.index} does not fit this container; left out")
         copy_about(container, reader.container)
-        reader.other = self._waiting.put
 
     def write(self, frame: Frame) -> None:
         self._pass_on()

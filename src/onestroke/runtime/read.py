@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import queue
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,14 @@ SEQUENCE = re.compile(r"%0?(\d*)d")  # of a file name such as frames/%05d.png
 class Reader:
     """An open video. Use as a context; `clip` says what it is, `frames` gives its pictures.
 
-    `passing` keeps the packets of other streams, for a source that can be read only once: each goes to `other`.
+    `passing` keeps the packets of other streams, for a source that can be read only once: they wait in `others`.
     `source` is a file, "-" for standard input, or a numbered sequence such as ``frames/%05d.png`` (`rate` frames a second).
     `times` grows to hold the timestamp of every frame seen.
     Raises VideoError where there is no picture to be had.
     """
 
     def __init__(self, source: str, size: int | None = None, rate: Fraction | None = None, passing: bool = False) -> None:
+        self._piped = source == STDIN
         self.name = "standard input" if source == STDIN else source
         self.times: list[int] = []
         self.last_duration = 1
@@ -42,7 +44,7 @@ class Reader:
             self._packets = iter(self._container.demux(*(self._container.streams if passing else [self.stream])))
             self.original = None if SEQUENCE.search(Path(source).name) else source
             self.painted, self.announced = self.stream.index, self.stream.frames
-            self.other: Callable[[Packet[Any]], None] = lambda packet: None
+            self.others: queue.SimpleQueue[Packet[Any]] = queue.SimpleQueue()
             self._owed: list[int] = []
             self._failed = False
             self._decoded = self._decode()
@@ -74,7 +76,8 @@ class Reader:
             seen.append(item)
             if isinstance(item, VideoFrame):
                 return item, seen
-        raise VideoError(f"{self.name}: no frame of it can be read; the file is empty or damaged")
+        why = "damaged, or of a kind whose index comes last: give the file's name" if self._piped else "it is empty or damaged"
+        raise VideoError(f"{self.name}: no frame of it can be read; {why}")
 
     def frames(self, skip: int = 0) -> Iterator[Frame]:
         """The frames in the order of their times, without the first `skip`, which are only decoded."""
@@ -121,7 +124,7 @@ class Reader:
             if packet is None:
                 break
             if packet.stream.index != self.stream.index:
-                self.other(packet)
+                self.others.put(packet)
                 continue
             time = packet.pts if packet.pts is not None else packet.dts
             if packet.size and time is not None and not packet.is_discard:
@@ -215,8 +218,8 @@ def _describe(container: av.container.InputContainer, stream: VideoStream, first
     frames = stream.frames or None
     if frames is None and container.duration:
         frames = max(1, round(container.duration / av.time_base * rate))
-    aspect = stream.sample_aspect_ratio or Fraction(1)
     width, height = (first.height, first.width) if turn.transposed else (first.width, first.height)
     alpha = any(component.is_alpha for component in first.format.components)
-    aspect = 1 / aspect if turn.transposed and aspect else aspect or Fraction(1)
+    aspect = stream.sample_aspect_ratio or None
+    aspect = 1 / aspect if turn.transposed and aspect else aspect
     return Clip(width, height, time_base, rate, frames, Colour.of(first), aspect, alpha)

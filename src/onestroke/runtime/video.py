@@ -69,7 +69,8 @@ def _join(reader: Reader | Animation, segments: Segments, target: Path, report: 
     times = reader.times[: report.frames]
     end = reader.times[len(times)] if len(reader.times) > len(times) else times[-1] + reader.last_duration
     joined = segments.folder / f"joined{target.suffix.lower()}"
-    notes = join(joined, segments.files, times, end, reader.clip, segments.encoding, reader.original, reader.painted)
+    job = joined, segments.files, times, end, reader.clip, segments.encoding, reader.original, reader.painted
+    notes = join(*job, whole=not report.stopped)
     joined.replace(target)
     segments.rest.unlink(missing_ok=True)
     if not report.stopped and reader.announced > report.frames:
