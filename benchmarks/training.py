@@ -11,6 +11,7 @@ and the optimiser), and one worker drawing a batch of crops, which runs beside t
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import time
@@ -76,12 +77,12 @@ def _work(config: TrainConfig, materials: Materials, precision: str, names: list
 
     def step(name: str) -> Callable[[], None]:
         net = networks.build(name).to(device, memory_format=torch.channels_last)
-        optimiser = make_optimizer(config, net)
+        optimiser, steps = make_optimizer(config, net), itertools.count()
 
         def run() -> None:
             optimiser.zero_grad()
             with autocast():
-                total = terms_of(batch, net, loss, None)["total"]
+                total = terms_of(batch, net, loss, None, merge(config, {"network": name}, name), next(steps))["total"]
             total.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), config.clip)
             optimiser.step()

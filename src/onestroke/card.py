@@ -16,6 +16,8 @@ class ModelCard:
     Sizes are in pixels. `minimum` is the smallest height or width the graph accepts, `multiple` the stride of its
     innermost features, `halo` how far (one side) a pixel sees through its convolutions, and `tiling` what a tile needs
     to know of the whole picture: "exact" (nothing) or "global-statistics" (instance norm's means and variances).
+    Strengths go up to `strongest`: above 1 only where they were trained. From `solid` on the network itself paints more or
+    less; below it (everywhere, where that is 1) the photo shines through.
     `objective` holds the held-out losses (1.0 = what doing nothing costs), `parity` the measured difference between
     ONNX Runtime and torch in levels of 255.
     """
@@ -29,6 +31,8 @@ class ModelCard:
     multiple: int
     halo: int
     tiling: str
+    solid: float = 1.0
+    strongest: float = 1.0
     io: str = "uint8"
     precision: str = "fp32"
     vgg: str = "vgg16"

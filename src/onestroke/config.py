@@ -64,6 +64,7 @@ class TrainConfig:
     style_weight: float = option(1.0, "weight of the style term", least=0.0)
     content_weight: float = option(0.25, "weight of the content term", least=0.0)
     tv_weight: float = option(0.05, "weight of total variation", least=0.0)
+    steady_weight: float = option(0.5, "weight of steadiness under small shifts, warps, light and noise", least=0.0)
     style_size: int = option(512, "shorter side of the painting in pixels; brush strokes scale with it", least=32)
     size: int = option(256, "side of the training crops in pixels", least=32)
     batch: int = option(16, "photos per step", least=1)

@@ -20,7 +20,7 @@ from onestroke.fast.module import StyleModule, to_float
 from onestroke.images import Array, save_image
 from onestroke.interrupt import Interrupt
 
-TERMS = ("total", "style", "content", "tv", "pixel", "feature")  # the last two where pairs teach
+TERMS = ("total", "style", "content", "tv", "steady", "pixel", "feature")  # the last two where pairs teach
 COLUMNS = ("step", "part", *TERMS, "rate", "seconds")
 
 

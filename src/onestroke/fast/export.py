@@ -21,7 +21,7 @@ from onestroke.card import ModelCard
 from onestroke.config import SAMPLE_PAINTING, TrainConfig, style_name
 from onestroke.errors import ConfigError, ModelError
 from onestroke.fast.module import CHECKPOINT, CONFIG, load_checkpoint, trained_network
-from onestroke.fast.networks import NETWORKS, Centred, Framed
+from onestroke.fast.networks import NETWORKS, Centred, Chain, Framed
 from onestroke.images import Array
 from onestroke.runtime.session import open_model
 
@@ -39,9 +39,9 @@ class FloatIO(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, strength: Tensor) -> Tensor:
         """See the class."""
-        return self.net(image)  # type: ignore[no-any-return]
+        return self.net.pixels(image, strength)
 
 
 class UInt8IO(nn.Module):
@@ -58,13 +58,13 @@ class UInt8IO(nn.Module):
         first = next(module for module in self.net.body.modules() if isinstance(module, nn.Conv2d))
         if isinstance(modules[0], Centred):
             modules[0].fold_into(first)
-            self.net.body = nn.Sequential(*modules[1:])
+            self.net.body = Chain(*modules[1:])
         first.weight.data /= 255
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, strength: Tensor) -> Tensor:
         """See the class."""
         height, width = image.shape[1:3]
-        cells = self.net.cells(image.permute(0, 3, 1, 2).float())
+        cells = self.net.cells(image.permute(0, 3, 1, 2).float(), strength)
         levels = (cells.permute(0, 2, 3, 1) * 255 + 0.5).to(torch.uint8)
         n, h, w, _ = levels.shape
         cell = self.net.cell
@@ -73,23 +73,27 @@ class UInt8IO(nn.Module):
 
 
 WRAPPERS: dict[str, type[nn.Module]] = {"uint8": UInt8IO, "float": FloatIO}
-# What `strength` does, after the network: 0 the photo, 1 the style. At 1 uint8 models skip the sum, which costs time.
-STRENGTH = {
-    "float": """agraph (float strength, float[N, 3, H, W] image, float[N, 3, H, W] painted) => (float[N, 3, H, W] stylized) {
+# How the photo shines through below the strength SOLID. Above it uint8 models skip the sum, which costs time.
+SHINE = {
+    "float": """agraph (float strength, float[N, 3, H, W] image, float[N, 3, H, W] painted) => (float[N, 3, H, W] stylized)
+    <float solid = {SOLID}, float one = {1}> {
+        ratio = Div(strength, solid)
+        share = Min(ratio, one)
         change = Sub(painted, image)
-        part = Mul(change, strength)
+        part = Mul(change, share)
         stylized = Add(image, part)
     }""",
     "uint8": """agraph (float strength, uint8[N, H, W, 3] image, uint8[N, H, W, 3] painted) => (uint8[N, H, W, 3] stylized)
-    <float one = {1}, float half = {0.5}, float least = {0}, float most = {255}> {
-        full = Equal(strength, one)
+    <float solid = {SOLID}, float half = {0.5}, float least = {0}, float most = {255}> {
+        full = GreaterOrEqual(strength, solid)
         stylized = If(full) <
             then_branch = whole () => (uint8[N, H, W, 3] as_painted) { as_painted = Identity(painted) },
             else_branch = mixed () => (uint8[N, H, W, 3] blended) {
                 before = Cast<to = 1>(image)
                 after = Cast<to = 1>(painted)
                 change = Sub(after, before)
-                part = Mul(change, strength)
+                share = Div(strength, solid)
+                part = Mul(change, share)
                 sum = Add(before, part)
                 up = Add(sum, half)
                 level = Clip(up, least, most)
@@ -140,6 +144,8 @@ def make_card(name: str, network: str, net: Framed, **known: Any) -> ModelCard:
         multiple=spec.multiple,
         halo=spec.halo,
         tiling=spec.tiling,
+        solid=spec.solid,
+        strongest=spec.strongest,
         onestroke_version=importlib.metadata.version("onestroke"),
         **known,
     )
@@ -176,30 +182,32 @@ def _trace(wrapper: nn.Module, card: ModelCard) -> onnx.ModelProto:
         image, dims = torch.randint(0, 256, (2, 72, 88, 3), dtype=torch.uint8), {0: n, 1: h, 2: w}
     else:
         image, dims = torch.rand(2, 3, 72, 88), {0: n, 2: h, 3: w}
+    strength = torch.tensor(1.0)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             wrapper,
-            (image,),
+            (image, strength),
             dynamo=True,
-            input_names=["image"],
+            input_names=["image", "strength"],
             output_names=["painted"],
-            dynamic_shapes=(dims,),
+            dynamic_shapes=(dims, {}),
             opset_version=OPSET,
             verbose=False,
         )
     model: onnx.ModelProto = program.model_proto  # type: ignore[union-attr]
-    _add_strength(model.graph, onnx.parser.parse_graph(STRENGTH[card.io]))
+    _shine_through(model.graph, onnx.parser.parse_graph(SHINE[card.io].replace("SOLID", str(card.solid))))
     return model
 
 
-def _add_strength(graph: onnx.GraphProto, blend: onnx.GraphProto) -> None:
-    """Let `blend` follow the graph; its `strength` becomes an input that may be left out: 1.0."""
+def _shine_through(graph: onnx.GraphProto, blend: onnx.GraphProto) -> None:
+    """Let `blend` follow the graph; `strength` becomes an input that may be left out: 1.0."""
     del graph.output[:]
     graph.node.extend(blend.node)
     graph.initializer.extend([*blend.initializer, onnx.numpy_helper.from_array(np.asarray(1.0, np.float32), "strength")])
-    graph.input.append(blend.input[0])
+    if "strength" not in [known.name for known in graph.input]:  # a network that is told no strength
+        graph.input.append(blend.input[0])
     graph.output.extend(blend.output)
 
 
@@ -218,15 +226,15 @@ def parity(wrapper: nn.Module, card: ModelCard, path: Path) -> dict[str, float]:
     model = open_model(path, device="cpu")
     rng = np.random.default_rng(0)
     most, total, count = 0.0, 0.0, 0
-    for batch, height, width in PARITY_SIZES:
-        images = _scene(rng, batch, height, width)
+    for i, (batch, height, width) in enumerate(PARITY_SIZES):
+        images, strength = _scene(rng, batch, height, width), card.strongest if i == 1 else 1.0
         with torch.no_grad():
             if card.io == "uint8":
-                wanted = wrapper(torch.from_numpy(images)).numpy()
+                wanted = wrapper(torch.from_numpy(images), torch.tensor(strength)).numpy()
             else:
                 planes = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-                wanted = (wrapper(planes) * 255 + 0.5).clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-        difference = np.abs(model.run(images).astype(np.int16) - wanted)
+                wanted = (wrapper(planes, torch.tensor(strength)) * 255 + 0.5).clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+        difference = np.abs(model.run(images, strength).astype(np.int16) - wanted)
         most, total, count = max(most, float(difference.max())), total + float(difference.sum()), count + difference.size
     return {"most": most, "mean": round(total / count, 6)}
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from onestroke.config import TrainConfig
 from onestroke.errors import Diverged, TrainingError
-from onestroke.fast import networks
+from onestroke.fast import disturb, networks
 from onestroke.fast.optimizer import Muon
 from onestroke.perception.losses import PairLoss, PerceptualLoss
 
@@ -23,6 +23,8 @@ CHECKPOINT, CONFIG = "last.ckpt", "config.yaml"
 # A smoothed loss this many times its lowest value so far counts as exploded (batches differ by less than 3).
 EXPLODED = 5.0
 ADAM_RATE = 0.002
+# The weakest strength that is trained: further down a photo shines through so much that nothing is left to learn.
+WEAKEST = 0.2
 
 
 def to_float(photos: Tensor) -> Tensor:
@@ -31,14 +33,30 @@ def to_float(photos: Tensor) -> Tensor:
 
 
 def terms_of(
-    batch: Tensor, net: Callable[[Tensor], Tensor], loss: PerceptualLoss, pair_loss: PairLoss | None
+    batch: Tensor, net: nn.Module, loss: PerceptualLoss, pair_loss: PairLoss | None, config: TrainConfig, step: int
 ) -> dict[str, Tensor]:
     """The training losses of a batch of fast.data.Batches: three channels are photos, six are photos and their targets."""
     photos = to_float(batch[..., :3])
-    if batch.shape[-1] == 3:
-        return loss(net(photos), photos)  # type: ignore[no-any-return]
-    assert pair_loss is not None
-    return pair_loss(net(photos), to_float(batch[..., 3:]))  # type: ignore[no-any-return]
+    if batch.shape[-1] == 6:
+        assert pair_loss is not None
+        return pair_loss(net(photos), to_float(batch[..., 3:]))  # type: ignore[no-any-return]
+    level = strength_at(step, config)
+    strength = torch.tensor(level, device=photos.device)
+    painted = net(photos, strength)
+    terms: dict[str, Tensor] = loss(painted, photos, strength=level)
+    if config.steady_weight:
+        change = disturb.draw(config.seed, step, *photos.shape[2:])
+        again = net(change.disturb(photos), strength)
+        terms["steady"] = loss.steady(disturb.inside(again), disturb.inside(change.follow(painted)))
+        terms["total"] = terms["total"] + config.steady_weight * terms["steady"]
+    return terms
+
+
+def strength_at(step: int, config: TrainConfig) -> float:
+    """The strength of a training step: 1 in half of them, anything that the network is trained for in the others."""
+    strongest = networks.NETWORKS[config.network].strongest
+    rng = np.random.default_rng((config.seed, 4, step))
+    return float(rng.uniform(WEAKEST, strongest)) if strongest > 1 and rng.random() < 0.5 else 1.0
 
 
 def make_optimizer(config: TrainConfig, net: nn.Module) -> torch.optim.Optimizer:
@@ -101,7 +119,7 @@ class StyleModule(pl.LightningModule):
         """batch: uint8 [B, H, W, 3 or 6]. Raises Diverged where the loss is no number or has exploded."""
         if self.global_step == self.pair_steps:  # another loss begins
             self.smoothed, self.lowest = torch.full_like(self.smoothed, math.nan), torch.full_like(self.lowest, math.inf)
-        terms = terms_of(batch, self.net, self.loss, self.pair_loss)
+        terms = terms_of(batch, self.net, self.loss, self.pair_loss, self.config, self.global_step)
         self.terms = {name: term.detach() for name, term in terms.items()}
         self._watch(self.terms["total"])
         self.log_dict({f"train/{name}": term for name, term in self.terms.items()})

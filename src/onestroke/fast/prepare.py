@@ -163,6 +163,7 @@ def _loss(config: TrainConfig, painting: Array, photos: data.PhotoModule, device
         style_weight=config.style_weight,
         content_weight=config.content_weight,
         tv_weight=config.tv_weight,
+        steady_weight=config.steady_weight,
     ).to(device)
 
 
@@ -182,7 +183,7 @@ def steps_within(config: TrainConfig, materials: Materials) -> int:
             batch = batches.at(step).to(materials.device)
             optimiser.zero_grad()
             with torch.autocast(materials.device.type, torch.bfloat16, enabled=in_bf16(config, materials.device)):
-                total = terms_of(batch, net, materials.loss, materials.pair_loss)["total"]
+                total = terms_of(batch, net, materials.loss, materials.pair_loss, config, step)["total"]
             total.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             if materials.device.type == "cuda":

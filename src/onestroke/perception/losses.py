@@ -90,6 +90,21 @@ class TotalVariationLoss(nn.Module):
         return total_variation(x) / self.unit
 
 
+class SteadinessLoss(nn.Module):
+    """Squared distance of two paintings that should be one; 1.0 = what two unrelated photos cost (twice their variance)."""
+
+    unit: Tensor
+
+    def __init__(self, photos: Tensor) -> None:
+        """A sample of photos [N, 3, H, W] in [0, 1]."""
+        super().__init__()
+        self.register_buffer("unit", 2 * _full(photos).var((2, 3), unbiased=False).mean())
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """Both [N, 3, H, W] in [0, 1], to a scalar."""
+        return (_full(one) - _full(other)).square().mean() / self.unit
+
+
 class PerceptualLoss(nn.Module):
     """All terms of one style: a dict of dimensionless scalars, and their weighted sum.
 
@@ -107,10 +122,11 @@ class PerceptualLoss(nn.Module):
         style_weight: float = 1.0,
         content_weight: float = 0.25,
         tv_weight: float = 0.05,
+        steady_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.vgg = vgg
-        self.weights = {"style": style_weight, "content": content_weight, "tv": tv_weight}
+        self.weights = {"style": style_weight, "content": content_weight, "tv": tv_weight, "steady": steady_weight}
         layers = {*style_layers, *content_layers}
         with torch.no_grad():
             wanted = vgg(painting, style_layers)
@@ -119,17 +135,20 @@ class PerceptualLoss(nn.Module):
             sample = {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
             self.style = nn.ModuleDict({layer: StyleLoss(wanted[layer], sample[layer]) for layer in style_layers})
             self.content = nn.ModuleDict({layer: ContentLoss(sample[layer]) for layer in content_layers})
-            self.tv = TotalVariationLoss(photos)
+            self.tv, self.steady = TotalVariationLoss(photos), SteadinessLoss(photos)
 
     def wanted(self, photos: Tensor) -> dict[str, Tensor]:
         """The photos' content features, for callers that need them more than once."""
         with torch.no_grad():
             return self.vgg(photos, self.content)  # type: ignore[no-any-return]
 
-    def forward(self, stylised: Tensor, photos: Tensor, wanted: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, stylised: Tensor, photos: Tensor, wanted: dict[str, Tensor] | None = None, strength: float = 1.0
+    ) -> dict[str, Tensor]:
         """Terms "style", "content", "tv" (means over layers) and "total" (their weighted sum), scalars.
 
-        stylised, photos: [N, 3, H, W] in [0, 1]; wanted: of these photos, if known. Gradients flow to `stylised` alone.
+        stylised, photos: [N, 3, H, W] in [0, 1]; wanted: of these photos, if known; strength: its square scales the weight
+        of style. Gradients flow to `stylised` alone.
         """
         wanted = wanted or self.wanted(photos)
         features = self.vgg(stylised, {*self.style, *self.content})
@@ -138,7 +157,8 @@ class PerceptualLoss(nn.Module):
             "content": torch.stack([loss(features[n], wanted[n]) for n, loss in self.content.items()]).mean(),
             "tv": self.tv(stylised),
         }
-        terms["total"] = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+        weights = self.weights | {"style": self.weights["style"] * strength**2}
+        terms["total"] = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return terms
 
 
