@@ -91,7 +91,7 @@ def _work(stylizer: Stylizer, jobs: list[Job], settings: Settings, console: Cons
     failed = 0
     with Interrupt() as interrupt, Lines(console, len(jobs), lambda: interrupt.asked) as lines:
         for done in stylize_files(stylizer, jobs, settings, lines.frames):
-            failed += done.error is not None
+            failed += done.error is not None or bool(done.report and done.report.stopped)
             _tell(done, len(jobs), console)
             lines.file()
             if interrupt.asked:

@@ -85,6 +85,8 @@ class Encoding:
         options = dict(codec.options) | ({} if self.quality is None else {"crf": str(self.quality)})
         if pipe and self.name in ("h264", "h265"):
             options["bf"] = "0"
+        if self.name == "prores" and clip.has_alpha:
+            options["profile"] = "4"  # 4444, the one with alpha
         rate = min(clip.rate, Fraction(500)).limit_denominator(60_000)
         stream = container.add_stream(codec.encoder, rate=rate, options=options)
         assert isinstance(stream, VideoStream)

@@ -30,20 +30,17 @@ def join(
     """Write `target` from the frames in `segments`, shown at `times` until `end` (all in the clip's time base).
 
     Stream number `painted` of the file `original` is replaced by them; what else it holds is copied, only up to `end`
-    where the frames are not the `whole`. Returns a line for each stream that the container cannot hold. Raises VideoError.
+    where the frames are not the `whole`. Returns a line for each stream that the container cannot hold. Raises FFmpegError.
     """
     with ExitStack() as stack:
         first = stack.enter_context(av.open(str(segments[0])))
-        try:
-            source = stack.enter_context(av.open(original)) if original else None
-            out = stack.enter_context(open_output(str(target), target.suffix.lower(), clip))
-            streams, notes = _streams(out, source, painted, first.streams.video[0], clip, encoding)
-            video = _painted(segments, times, end, clip, streams.pop(painted))
-            copied = _copied(source, streams, None if whole else end * clip.time_base) if source and streams else iter(())
-            for packet in heapq.merge(video, copied, key=_seconds):
-                out.mux(packet)
-        except FFmpegError as error:
-            raise VideoError(f"{target}: cannot be written ({error.strerror or error})") from None
+        source = stack.enter_context(av.open(original)) if original else None
+        out = stack.enter_context(open_output(str(target), target.suffix.lower(), clip))
+        streams, notes = _streams(out, source, painted, first.streams.video[0], clip, encoding)
+        video = _painted(segments, times, end, clip, streams.pop(painted))
+        copied = _copied(source, streams, None if whole else end * clip.time_base) if source and streams else iter(())
+        for packet in heapq.merge(video, copied, key=_seconds):
+            out.mux(packet)
     return notes
 
 
@@ -54,6 +51,9 @@ def open_output(target: str, suffix: str, clip: Clip) -> OutputContainer:
         # the start of a stream is stored in units of the whole file, by default of a millisecond, which would round it
         unit = clip.time_base.denominator
         options = {"movie_timescale": str(unit * -(-10_000 // unit)), "movflags": "+faststart"}
+    elif suffix in (".mkv", ".webm"):
+        # sound may begin before 0, to warm its decoder up; Matroska would move everything to have it begin at 0
+        options = {"avoid_negative_ts": "disabled"}
     return av.open(target, "w", format=CONTAINERS[suffix], options=options)
 
 
@@ -69,6 +69,8 @@ _OWN = ("encoder", "major_brand", "minor_version", "compatible_brands")  # descr
 
 def add_copy(out: OutputContainer, stream: Stream) -> Stream | None:
     """A stream of `out` for packets copied from `stream`; None where the container cannot hold them."""
+    if stream.type == "attachment" and out.format.name != "matroska":
+        return None
     try:
         added = out.add_stream_from_template(stream, opaque=True)
     except (ValueError, FFmpegError):
