@@ -1,6 +1,7 @@
 """onestroke stylize MODEL INPUT...: paint pictures and videos with a trained style.
 
-INPUT: files, folders, glob patterns; a numbered sequence such as frames/%05d.png; - for a video on standard input.
+INPUT: files, folders, glob patterns; a numbered sequence such as frames/%05d.png; - for a video on standard input;
+webcam (webcam:1, ...) for a camera, shown live.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ EXAMPLES = """examples:
   onestroke stylize wave.onnx clip.mp4 --codec h265 --quality 24 --resume
   onestroke stylize wave.onnx clip.mp4 -o painted.gif --size 480
   onestroke stylize wave.onnx frames/%05d.png -o film.mp4 --fps 24
+  onestroke stylize wave.onnx webcam --size 640
   cat clip.mkv | onestroke stylize wave.onnx - -o - | ffplay -
 """
 
@@ -73,13 +75,18 @@ def main(arguments: Sequence[str]) -> int:
 
     rate = None if flags.fps is None else Fraction(flags.fps).limit_denominator(1001)
     settings = Settings(flags.strength, flags.keep_colors, flags.size, flags.codec, flags.quality, rate, flags.resume)
-    jobs = plan(flags.inputs, flags.out, find_model(flags.model).stem, flags.overwrite, settings)
+    live = flags.inputs[0] if len(flags.inputs) == 1 and flags.inputs[0].partition(":")[0] == "webcam" else None
+    jobs = [] if live else plan(flags.inputs, flags.out, find_model(flags.model).stem, flags.overwrite, settings)
     stylizer = Stylizer(flags.model, flags.device)
 
     from rich.console import Console
 
     console = Console(highlight=False, stderr=True, soft_wrap=True)
     console.print(stylizer.model.note or f"{stylizer.card.name} on {stylizer.model.device}", style="dim", markup=False)
+    if live:
+        from onestroke.cli import webcam
+
+        return webcam.main(stylizer, live, settings, console)
     return _work(stylizer, jobs, settings, console)
 
 
