@@ -11,9 +11,9 @@ from onestroke.errors import ConfigError, OnestrokeError
 from onestroke.images import READABLE, WRITABLE, find_images, output_format, read_image, resize, resize_to, save_image
 from onestroke.runtime.animation import ANIMATIONS, is_animated, is_picture
 from onestroke.runtime.encode import CONTAINERS
+from onestroke.runtime.opening import SEQUENCE, STDIN
 from onestroke.runtime.paint import Report, Watch
 from onestroke.runtime.pipe import STDOUT
-from onestroke.runtime.read import SEQUENCE, STDIN
 from onestroke.runtime.render import FORMATS, render
 from onestroke.runtime.settings import DEFAULT, Settings
 from onestroke.runtime.stylize import Stylizer

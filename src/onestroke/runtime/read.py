@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import queue
-import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,15 +12,12 @@ from typing import Any
 import av
 from av.error import FFmpegError
 from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from onestroke.errors import VideoError
 from onestroke.runtime.clip import Clip, Colour, Converter, Frame, Turn
-
-STDIN = "-"
-SEQUENCE = re.compile(r"%0?(\d*)d")  # of a file name such as frames/%05d.png
+from onestroke.runtime.opening import SEQUENCE, STDIN, choose_video, open_input
 
 
 class Reader:
@@ -38,9 +34,9 @@ class Reader:
         self.name = "standard input" if source == STDIN else source
         self.times: list[int] = []
         self.last_duration = 1
-        self._container = _open(source, rate)
+        self._container = open_input(source, rate)
         try:
-            self.stream = _choose(self._container, self.name)
+            self.stream = choose_video(self._container, self.name)
             self._packets = iter(self._container.demux(*(self._container.streams if passing else [self.stream])))
             self.original = None if SEQUENCE.search(Path(source).name) else source
             self.painted, self.announced = self.stream.index, self.stream.frames
@@ -170,46 +166,6 @@ class _Clock:
         pts, dts = times
         self._last = (dts if pts is None else pts), (pts if dts is None else dts)
         return dts if pts is None or (self._wrong[0] > self._wrong[1] and dts is not None) else pts
-
-
-def _open(source: str, rate: Fraction | None) -> av.container.InputContainer:
-    try:
-        if source == STDIN:
-            return av.open("pipe:0")
-        if SEQUENCE.search(Path(source).name):
-            start = str(_check_sequence(Path(source)))
-            return av.open(source, format="image2", options={"framerate": str(rate or 25), "start_number": start})
-        return av.open(source)
-    except FFmpegError as error:
-        name = "standard input" if source == STDIN else source
-        raise VideoError(f"{name}: not a video, or a damaged one ({error.strerror or error})") from None
-
-
-def _check_sequence(pattern: Path) -> int:
-    """The first number of a sequence; VideoError where there is none or one is missing."""
-    before, after = SEQUENCE.split(pattern.name)[0], SEQUENCE.split(pattern.name)[-1]
-    digits = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
-    numbers = sorted(int(m[1]) for f in pattern.parent.glob("*") if (m := digits.fullmatch(f.name)))
-    if not numbers:
-        raise VideoError(f"{pattern}: no frame of that name")
-    missing = next((n for n, found in enumerate(numbers, numbers[0]) if n != found), None)
-    if missing is not None:
-        raise VideoError(f"{pattern}: frame {missing} of {numbers[0]} to {numbers[-1]} is missing; put it back or renumber")
-    return numbers[0]
-
-
-def _choose(container: av.container.InputContainer, name: str) -> VideoStream:
-    """The main video stream; a cover picture is none."""
-    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not videos:
-        only = "only sound" if container.streams.audio else "nothing to show"
-        raise VideoError(f"{name}: no video in it, {only}")
-    best = container.streams.best("video")
-    chosen = best if isinstance(best, VideoStream) and best in videos else videos[0]
-    if chosen.codec_context is None:
-        raise VideoError(f"{name}: its video is of a kind that this FFmpeg cannot decode")
-    chosen.thread_type = "AUTO"  # frames on several cores
-    return chosen
 
 
 def _describe(container: av.container.InputContainer, stream: VideoStream, first: VideoFrame, turn: Turn) -> Clip:

@@ -11,9 +11,10 @@ from onestroke.images import Picture, save_image
 from onestroke.runtime.animation import ANIMATIONS, Animation, AnimationWriter, is_animated
 from onestroke.runtime.clip import Frame
 from onestroke.runtime.encode import CODECS, CONTAINERS
+from onestroke.runtime.opening import SEQUENCE, STDIN
 from onestroke.runtime.paint import Painter, Report, Watch, named, run
 from onestroke.runtime.pipe import STDOUT, stream
-from onestroke.runtime.read import SEQUENCE, STDIN, Reader
+from onestroke.runtime.read import Reader
 from onestroke.runtime.settings import Settings
 from onestroke.runtime.stylize import Stylizer
 from onestroke.runtime.video import stylize_video

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ def stylize_video(
         raise VideoError(f"{target}: cannot be written, {why}{hint}") from None
     finally:
         segments.abandon()
+        with suppress(OSError):
+            _joined(segments, target).unlink()
         if not segments.whole:
             shutil.rmtree(folder, ignore_errors=True)
     if report.stopped and not report.frames:
@@ -68,7 +71,7 @@ def _join(reader: Reader | Animation, segments: Segments, target: Path, report: 
     """Put the parts together under a temporary name, then in place; returns what is to be said about it."""
     times = reader.times[: report.frames]
     end = reader.times[len(times)] if len(reader.times) > len(times) else times[-1] + reader.last_duration
-    joined = segments.folder / f"joined{target.suffix.lower()}"
+    joined = _joined(segments, target)
     job = joined, segments.files, times, end, reader.clip, segments.encoding, reader.original, reader.painted
     notes = join(*job, whole=not report.stopped)
     joined.replace(target)
@@ -79,6 +82,11 @@ def _join(reader: Reader | Animation, segments: Segments, target: Path, report: 
         odd = f"{reader.clip.width} x {reader.clip.height}"
         notes.append(f"odd size {odd}: stored with full colour resolution, which some players refuse; --size evens it")
     return notes
+
+
+def _joined(segments: Segments, target: Path) -> Path:
+    """The target's temporary name."""
+    return segments.folder / f"joined{target.suffix.lower()}"
 
 
 def _until_full(watch: Watch, segments: Segments, report: Report) -> Watch:
