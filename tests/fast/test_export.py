@@ -28,17 +28,30 @@ def test_strength_may_be_left_out(model):
 
 
 @pytest.mark.parametrize("io", ["uint8", "float"])
-def test_strength_lies_between_and_beyond_photo_and_style(io, tmp_path):
-    torch.manual_seed(3)
-    net = networks.build("tiny").eval()
-    export.export(net, export.make_card("m", "tiny", net, painting="", licence="", io=io), tmp_path / "m.onnx")
+@pytest.mark.parametrize("name", ["tiny", "johnson"])
+def test_every_strength_is_what_torch_makes_of_it(name, io, tmp_path):
+    """Below `solid` the photo shines through; above 1 only networks that are told a strength change."""
+    net = moved(networks.build(name))
+    card = export.make_card("m", name, net, painting="", licence="", io=io)
+    export.export(net, card, tmp_path / "m.onnx")
     model = open_model(tmp_path / "m.onnx", "cpu")
     photo = np.random.default_rng(0).integers(0, 256, (2, 40, 52, 3)).astype(np.uint8)
-    full = model.run(photo).astype(np.float64)
-    for strength in (0.25, 0.5, 1.3):
-        wanted = np.clip(photo + strength * (full - photo), 0, 255)
-        assert np.abs(model.run(photo, strength) - wanted).max() <= 1.2
+    for strength in (0.0, 0.25, 0.5, 0.8, card.strongest):
+        with torch.no_grad():
+            wanted = net(torch.from_numpy(photo).permute(0, 3, 1, 2).float() / 255, torch.tensor(strength)).permute(0, 2, 3, 1)
+        assert np.abs(model.run(photo, strength) - wanted.numpy() * 255).max() <= 1.2, strength
     assert np.array_equal(model.run(photo, 0.0), photo)
+    assert (card.strongest > 1) == (not np.array_equal(model.run(photo, 1.0), model.run(photo, 1.4)))
+
+
+def moved(net):
+    """The network as training leaves it: its norms away from one, zero, and the same at every strength."""
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.ndim == 1:
+                parameter += 0.2 * torch.randn_like(parameter)
+    return net.eval()
 
 
 @pytest.mark.parametrize("name", networks.NETWORKS)
@@ -48,7 +61,7 @@ def test_folding_the_input_scale_and_the_order_of_pixels_changes_nothing(name):
     photo = torch.randint(0, 256, (2, 45, 62, 3), dtype=torch.uint8)
     with torch.no_grad():
         wanted = net(photo.permute(0, 3, 1, 2).float() / 255).permute(0, 2, 3, 1) * 255
-        found = export.UInt8IO(net)(photo)
+        found = export.UInt8IO(net)(photo, torch.tensor(1.0))
     assert found.shape == photo.shape
     assert (found.float() - wanted).abs().max() <= 0.51
 

@@ -23,7 +23,7 @@ def test_output_size_is_input_size(name, size):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_parameter_learns(name):
     net = networks.build(name)
-    net(torch.rand(1, 3, 32, 32)).square().mean().backward()
+    net(torch.rand(1, 3, 32, 32), torch.tensor(0.8)).square().mean().backward()
     for key, parameter in net.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), key
 
@@ -45,9 +45,9 @@ def test_the_halo_on_the_card_is_the_true_one(name):
     body = spec.body().double()
     for module in list(body.modules()):
         for key, child in module.named_children():
-            if isinstance(child, nn.InstanceNorm2d | nn.ReLU):
+            if isinstance(child, nn.InstanceNorm2d | nn.ReLU | networks.Norm):
                 setattr(module, key, nn.Identity())
-    net = networks.Framed(body, spec.cell)
+    net = networks.Framed(body, spec.cell, spec.solid)
     reach = 0
     for place in range(120, 120 + spec.multiple):
         x = torch.rand(1, 3, 16, 240, dtype=torch.double, requires_grad=True)
@@ -63,7 +63,7 @@ def test_the_cells_of_a_body_become_pixels_in_order():
     with torch.no_grad():
         body.weight.zero_()
         body.bias.copy_(torch.arange(12) / 12)
-    cell = networks.Framed(nn.Sequential(body), cell=2)(torch.zeros(1, 3, 2, 2))[0]
+    cell = networks.Framed(networks.Chain(body), cell=2, solid=1.0)(torch.zeros(1, 3, 2, 2))[0]
     wanted = torch.sigmoid(torch.arange(12) / 12).view(2, 2, 3).permute(2, 0, 1)
     assert torch.allclose(cell, wanted)
 
@@ -74,6 +74,16 @@ def test_the_head_starts_without_a_checkerboard():
         pixels = networks.build("onestroke")(torch.rand(1, 3, 32, 32))[0]
     cells = pixels.unfold(1, 2, 2).unfold(2, 2, 2).flatten(3)
     assert (cells - cells[..., :1]).abs().max() < 1e-6
+
+
+def test_strength_is_monotone_from_the_photo_to_the_painting():
+    torch.manual_seed(0)
+    net, photo = networks.build("tiny"), torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        away = [float((net(photo, torch.tensor(strength)) - photo).abs().mean()) for strength in (0.0, 0.2, 0.4, 0.5)]
+        whole = float((net(photo) - photo).abs().mean())
+    assert away[0] == 0 and away == sorted(away)
+    assert away[3] == pytest.approx(whole)  # untrained, it paints one strength
 
 
 def test_an_unknown_network_is_named():

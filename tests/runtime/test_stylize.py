@@ -41,7 +41,7 @@ def test_batches_are_their_pictures(style):
 
 
 def test_strength_goes_from_photo_to_style(style):
-    full, half = style(PHOTO).astype(int), style(PHOTO, strength=0.5).astype(int)
+    full, half = style(PHOTO).astype(int), style(PHOTO, strength=style.card.solid / 2).astype(int)
     assert np.array_equal(style(PHOTO, strength=0.0), PHOTO)
     assert np.abs(half - (full + PHOTO.astype(int)) / 2).max() <= 1.5
 

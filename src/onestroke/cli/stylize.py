@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("model", help=".onnx file of export.py, or a style that comes in the box")
     made.add_argument("inputs", nargs="+", metavar="input", help="picture or video file, folder, glob pattern or -")
     made.add_argument("-o", "--out", help="file (for one input) or folder to write to; - for standard output")
-    made.add_argument("--strength", type=float, default=1.0, metavar="S", help="0: the photo, 1: the style (default)")
+    made.add_argument("--strength", type=float, default=1.0, metavar="S", help="0: the photo, 1: the style (default), up to 1.5")
     made.add_argument("--keep-colors", action="store_true", help="lightness from the style, colours from the photo")
     made.add_argument("--size", type=int, metavar="PX", help="longer side of the result; default: the photo's own")
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
@@ -61,8 +61,6 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Parse, stylise, report; 1 if some files had to be skipped."""
     flags = parser().parse_args(arguments)
-    if not 0 <= flags.strength <= 1:
-        raise ConfigError(f"strength: {flags.strength:g} is out of range; use 0 to 1")
     if flags.size is not None and flags.size < 1:
         raise ConfigError(f"size: {flags.size} is no size in pixels; use 1 or more")
     if flags.fps is not None and not 0 < flags.fps <= 1000:
@@ -78,6 +76,8 @@ def main(arguments: Sequence[str]) -> int:
     live = flags.inputs[0] if len(flags.inputs) == 1 and flags.inputs[0].partition(":")[0] == "webcam" else None
     jobs = [] if live else plan(flags.inputs, flags.out, find_model(flags.model).stem, flags.overwrite, settings)
     stylizer = Stylizer(flags.model, flags.device)
+    if not 0 <= flags.strength <= stylizer.card.strongest:
+        raise ConfigError(f"strength: {flags.strength:g} is out of range; use 0 to {stylizer.card.strongest:g}")
 
     from rich.console import Console
 

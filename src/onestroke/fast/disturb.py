@@ -73,9 +73,8 @@ def draw(seed: int, step: int, height: int, width: int) -> Disturbance:
     scale_x, skew_x, move_x = (along * CORNER).tolist()
     skew_y, scale_y, move_y = (down * CORNER).tolist()
     depth = 1 + CORNER / 2 * (float(turn[0]) * x + float(turn[1]) * y)
-    grid = torch.stack(
-        [(x * (1 + scale_x) + y * skew_x + move_x) / depth, (x * skew_y + y * (1 + scale_y) + move_y) / depth], -1
-    )
+    moved_x, moved_y = x * (1 + scale_x) + y * skew_x + move_x, x * skew_y + y * (1 + scale_y) + move_y
+    grid = torch.stack([moved_x / depth, moved_y / depth], -1)
     shade = LIGHT * (float(light[0]) + float(light[1]) * x + float(light[2]) * y) / 2
     noise = torch.from_numpy(rng.normal(0, NOISE * rng.random(), (1, 3, height, width)).astype(np.float32))
     return Warp(grid[None], shade[None, None], noise)

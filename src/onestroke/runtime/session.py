@@ -26,7 +26,7 @@ class Model:
     note: str = ""
 
     def run(self, images: Array, strength: float = 1.0) -> Array:
-        """uint8 [N, H, W, 3] RGB to the same shape; H, W at least the card's minimum. strength: 0 photo, 1 style, up to `strongest`."""
+        """uint8 [N, H, W, 3] RGB to the same shape; H, W at least the card's minimum; strength: 0 to the card's `strongest`."""
         if self.card.io == "uint8":
             feed = {"image": images, "strength": np.asarray(strength, np.float32)}
             return self.session.run(["stylized"], feed)[0]  # type: ignore[no-any-return]
