@@ -47,6 +47,8 @@ class TrainConfig:
     """
 
     painting: str = option("", "the painting's picture file; empty: the painting that comes in the box")
+    title: str = option("", "who painted what, for the model's card; empty: the file's name")
+    licence: str = option("", "licence of the painting, for the model's card")
     content: str = option("", "folder of photos, searched recursively; empty: the samples that come in the box")
     val: str = option("", "folder of held-out photos; empty: some are set aside from the content photos")
     out: str = option("", "run folder; empty: runs/<painting>")

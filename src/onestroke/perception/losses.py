@@ -147,7 +147,7 @@ class PerceptualLoss(nn.Module):
     ) -> dict[str, Tensor]:
         """Terms "style", "content", "tv" (means over layers) and "total" (their weighted sum), scalars.
 
-        stylised, photos: [N, 3, H, W] in [0, 1]; wanted: of these photos, if known; strength: its square scales the weight
+        stylised, photos: [N, 3, H, W] in [0, 1]; wanted: of these photos, if known; strength: its cube scales the weight
         of style. Gradients flow to `stylised` alone.
         """
         wanted = wanted or self.wanted(photos)
@@ -157,7 +157,7 @@ class PerceptualLoss(nn.Module):
             "content": torch.stack([loss(features[n], wanted[n]) for n, loss in self.content.items()]).mean(),
             "tv": self.tv(stylised),
         }
-        weights = self.weights | {"style": self.weights["style"] * strength**2}
+        weights = self.weights | {"style": self.weights["style"] * strength**3}
         terms["total"] = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return terms
 
