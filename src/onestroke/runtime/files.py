@@ -152,4 +152,4 @@ def _stylize_picture(stylizer: Stylizer, job: Job, settings: Settings) -> None:
         picture.rgb = resize(picture.rgb, longer=settings.size)
         if picture.alpha is not None:
             picture.alpha = resize_to(picture.alpha, *picture.rgb.shape[:2])
-    save_image(job.target, stylizer(picture.rgb, settings.strength, settings.keep_colors), like=picture)
+    save_image(job.target, stylizer(picture.rgb, settings.strength, settings.keep_colors, settings.brush), like=picture)

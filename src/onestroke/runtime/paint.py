@@ -54,6 +54,7 @@ class Painter:
 
     def __init__(self, stylizer: Stylizer, settings: Settings, clip: Clip) -> None:
         self.stylizer, self.settings, self.clip = stylizer, settings, clip
+        self._how = (settings.strength, settings.keep_colors, settings.brush)
         self.cuts: list[float] = []
         self._is_cut = Cuts()
         self._last: Array | None = None
@@ -65,7 +66,7 @@ class Painter:
         fresh = [not frame.repeated or (self._last is None and i == 0) for i, frame in enumerate(frames)]
         photos = [frame.rgb for frame, is_fresh in zip(frames, fresh, strict=True) if is_fresh]
         self.cuts += [float(frame.pts * self.clip.time_base) for frame in frames if self._is_cut(frame.rgb)]
-        done = iter(self.stylizer(np.stack(photos), self.settings.strength, self.settings.keep_colors) if photos else ())
+        done = iter(self.stylizer(np.stack(photos), *self._how) if photos else ())
         painted = []
         for frame, is_fresh in zip(frames, fresh, strict=True):
             self._last = next(done) if is_fresh else self._last

@@ -183,7 +183,7 @@ def paint_camera(
         fresh.clear()
         if newest:
             photo = newest[0] if settings.size is None else resize(newest[0], longer=settings.size)
-            shown = screen.show(stylizer(photo, settings.strength, settings.keep_colors))
+            shown = screen.show(stylizer(photo, settings.strength, settings.keep_colors, settings.brush))
             done += 1
             if not shown or watch(done):
                 break
