@@ -10,7 +10,8 @@ from onestroke.errors import OnestrokeError
 
 # verb -> what it does; each lives in the module of its name, imported only when called, so that --help stays instant.
 VERBS = {
-    "stylize": "paint photos with a trained style",
+    "stylize": "paint photos and videos with a trained style",
+    "styles": "list the styles that come in the box, or paint a sheet of them",
     "train": "train a network on a painting",
     "export": "write a run's network as .onnx",
     "gatys": "paint one photo by optimising its pixels",

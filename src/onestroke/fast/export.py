@@ -20,7 +20,7 @@ from onestroke import config as configs
 from onestroke.card import ModelCard
 from onestroke.config import SAMPLE_PAINTING, TrainConfig, style_name
 from onestroke.errors import ConfigError, ModelError
-from onestroke.fast.module import CHECKPOINT, CONFIG, load_checkpoint, trained_network
+from onestroke.fast.module import CHECKPOINT, CONFIG, OBJECTIVE, load_checkpoint, trained_network
 from onestroke.fast.networks import NETWORKS, Centred, Chain, Framed
 from onestroke.images import Array
 from onestroke.runtime.session import open_model
@@ -104,7 +104,7 @@ SHINE = {
 }
 
 
-def export_run(folder: Path, target: Path | None = None, io: str = "uint8", objective: dict[str, float] | None = None) -> Path:
+def export_run(folder: Path, target: Path | None = None, io: str = "uint8") -> Path:
     """Export what the run in `folder` has reached, to `target` or RUN/<painting>.onnx; returns the file.
 
     Raises ConfigError where there is no run or for an unknown `io`, and ModelError as `export` does.
@@ -116,6 +116,7 @@ def export_run(folder: Path, target: Path | None = None, io: str = "uint8", obje
     if target.suffix != ".onnx":
         raise ConfigError(f"out: {target} does not end in .onnx")
     checkpoint = load_checkpoint(folder / CHECKPOINT)
+    finished = (folder / OBJECTIVE).is_file() and checkpoint["global_step"] >= config.steps  # what was judged is exported
     net = trained_network(checkpoint, config.network)
     card = make_card(
         target.stem,
@@ -127,7 +128,7 @@ def export_run(folder: Path, target: Path | None = None, io: str = "uint8", obje
         vgg=config.vgg,
         steps=checkpoint["global_step"],
         train_size=config.size,
-        objective=objective or {},
+        objective=configs.read_yaml(folder / OBJECTIVE) if finished else {},
     )
     export(net, card, target)
     return target

@@ -19,7 +19,7 @@ from onestroke.fast.optimizer import Muon
 from onestroke.perception.losses import PairLoss, PerceptualLoss
 
 # What a run folder holds to be resumed and exported.
-CHECKPOINT, CONFIG = "last.ckpt", "config.yaml"
+CHECKPOINT, CONFIG, OBJECTIVE = "last.ckpt", "config.yaml", "objective.yaml"
 # A smoothed loss this many times its lowest value so far counts as exploded (batches differ by less than 3).
 EXPLODED = 5.0
 ADAM_RATE = 0.002

@@ -17,7 +17,7 @@ from onestroke.config import TrainConfig
 from onestroke.errors import ConfigError, Diverged, TrainingError
 from onestroke.fast import callbacks
 from onestroke.fast.export import export_run
-from onestroke.fast.module import CHECKPOINT, CONFIG, StyleModule, load_checkpoint, peak_rate
+from onestroke.fast.module import CHECKPOINT, CONFIG, OBJECTIVE, StyleModule, load_checkpoint, peak_rate
 from onestroke.fast.prepare import Materials, in_bf16, pair_steps, prepare, steps_within
 from onestroke.images import resize, save_image
 from onestroke.runtime.stylize import Stylizer
@@ -60,7 +60,8 @@ def train(config: TrainConfig, folder: Path, console: Console) -> Result:
         return Result(folder, steps, {})
     found = _trainer(config, folder, materials.device, []).validate(module, datamodule=materials.photos, verbose=False)[0]
     objective = {name.removeprefix("val/"): round(float(value), 5) for name, value in found.items()}
-    model = export_run(folder, objective=objective)
+    configs.write_mapping(objective, folder / OBJECTIVE)
+    model = export_run(folder)
     sample = folder / "sample.png"
     save_image(sample, Stylizer(model, device="cpu")(materials.preview))
     return Result(folder, steps, objective, model, sample)

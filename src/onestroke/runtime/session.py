@@ -15,6 +15,8 @@ from onestroke.card import ModelCard
 from onestroke.errors import ModelError
 from onestroke.images import Array
 
+_BOX = importlib.resources.files("onestroke") / "styles"
+
 
 @dataclass
 class Model:
@@ -35,15 +37,19 @@ class Model:
         return np.clip(out * 255 + 0.5, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)  # type: ignore[no-any-return]
 
 
+def boxed_styles() -> list[str]:
+    """Names of the styles that come in the box."""
+    return sorted(f.name.removesuffix(".onnx") for f in _BOX.iterdir() if f.name.endswith(".onnx")) if _BOX.is_dir() else []
+
+
 def find_model(name: str | Path) -> Path:
     """The file itself, or the style of that name that comes in the box. Raises ModelError for neither."""
     path = Path(name)
     if path.is_file():
         return path
-    boxed = importlib.resources.files("onestroke") / "styles"
-    known = sorted(f.name.removesuffix(".onnx") for f in boxed.iterdir() if f.name.endswith(".onnx")) if boxed.is_dir() else []
+    known = boxed_styles()
     if str(name) in known:
-        return Path(str(boxed / f"{name}.onnx"))
+        return Path(str(_BOX / f"{name}.onnx"))
     raise ModelError(f"{name}: no such model file" + (f", nor a style in the box ({', '.join(known)})" if known else ""))
 
 
