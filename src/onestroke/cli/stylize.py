@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--keep-colors", action="store_true", help="lightness from the style, colours from the photo")
     made.add_argument("--size", type=int, metavar="PX", help="longer side of the result; default: the photo's own")
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
+    made.add_argument("--memory", type=int, metavar="MB", help="what painting a picture may take; default: half of what is free")
     made.add_argument("--overwrite", action="store_true", help="replace existing files, originals included")
     video = made.add_argument_group("videos")
     video.add_argument("--codec", metavar="NAME", help="h264 (default), h265, av1, prores; gif, webp, apng; png: a sequence")
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str]) -> int:
     flags = parser().parse_args(arguments)
     if flags.size is not None and flags.size < 1:
         raise ConfigError(f"size: {flags.size} is no size in pixels; use 1 or more")
+    if flags.memory is not None and flags.memory < 1:
+        raise ConfigError(f"memory: {flags.memory} is too little; use MB, 1 or more")
     if flags.fps is not None and not 0 < flags.fps <= 1000:
         raise ConfigError(f"fps: {flags.fps:g} is out of range; use more than 0, up to 1000")
 
@@ -75,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
     settings = Settings(flags.strength, flags.keep_colors, flags.size, flags.codec, flags.quality, rate, flags.resume)
     live = flags.inputs[0] if len(flags.inputs) == 1 and flags.inputs[0].partition(":")[0] == "webcam" else None
     jobs = [] if live else plan(flags.inputs, flags.out, find_model(flags.model).stem, flags.overwrite, settings)
-    stylizer = Stylizer(flags.model, flags.device)
+    stylizer = Stylizer(flags.model, flags.device, flags.memory)
     if not 0 <= flags.strength <= stylizer.card.strongest:
         raise ConfigError(f"strength: {flags.strength:g} is out of range; use 0 to {stylizer.card.strongest:g}")
 

@@ -10,17 +10,29 @@ from onestroke.card import ModelCard
 from onestroke.errors import ImageError
 from onestroke.images import Array, with_colors_of
 from onestroke.runtime.brush import Brush, paint_with
-from onestroke.runtime.session import open_model
+from onestroke.runtime.memory import free_memory
+from onestroke.runtime.session import find_model, open_model
+from onestroke.runtime.tiles import MB, Tiler
+
+# Bytes a pixel that no network here exceeds: below it the graph need not be read to know that a picture fits.
+_HUNGRIEST = 850
+# Bytes on a GPU, where nothing tells what is free without one more library.
+_ON_GPU = 4 * 10**9
+# Rows whose colours are replaced at a time.
+_ROWS = 512
 
 
 class Stylizer:
     """A style, ready to use: ``Stylizer("wave.onnx")(photo)``.
 
-    `model` is a file or the name of a style in the box; `device` is "auto", "cpu" or "cuda". Raises ModelError.
+    `model` is a file or the name of a style in the box; `device` is "auto", "cpu" or "cuda". `memory`, in MB, is what
+    painting may take beside the picture and its result (None: half of what is free); a picture that needs more is painted
+    in strips that show no seams. Raises ModelError.
     """
 
-    def __init__(self, model: str | Path, device: str = "auto") -> None:
+    def __init__(self, model: str | Path, device: str = "auto", memory: int | None = None) -> None:
         self.model = open_model(model, device)
+        self._path, self._memory = find_model(model), memory
 
     @property
     def card(self) -> ModelCard:
@@ -42,7 +54,9 @@ class Stylizer:
         else:
             stylised = np.stack([paint_with(brush, p, lambda small: self._paint(small[None], strength)[0]) for p in photos])
         if keep_colors:
-            stylised = np.stack([with_colors_of(p, s) for p, s in zip(photos, stylised, strict=True)])
+            for p, s in zip(photos, stylised, strict=True):
+                for top in range(0, len(p), _ROWS):
+                    s[top : top + _ROWS] = with_colors_of(p[top : top + _ROWS], s[top : top + _ROWS])
         return stylised if photo.ndim == 4 else stylised[0]
 
     def _paint(self, photos: Array, strength: float) -> Array:
@@ -50,4 +64,25 @@ class Stylizer:
         height, width = photos.shape[1:3]
         down, right = (max(0, self.card.minimum - extent) for extent in (height, width))
         padded = np.pad(photos, ((0, 0), (0, down), (0, right), (0, 0)), "edge") if down or right else photos
-        return self.model.run(padded, strength)[:, :height, :width]
+        return self._run(padded, strength)[:, :height, :width]
+
+    def _run(self, photos: Array, strength: float) -> Array:
+        """Whole where that fits the memory, else one by one, in strips where even that does not fit."""
+        memory = self._budget()
+        pixels = photos.shape[1] * photos.shape[2]
+        if len(photos) * pixels * _HUNGRIEST <= memory:
+            return self.model.run(photos, strength)
+        tiler = Tiler(self.model, self._path, strength)
+        if len(photos) * pixels * tiler.bytes_per_pixel <= memory:
+            return self.model.run(photos, strength)
+        result = np.empty_like(photos)
+        for photo, painted in zip(photos, result, strict=True):
+            for top, rows in tiler.paint(photo, memory):
+                painted[top : top + len(rows)] = rows
+        return result
+
+    def _budget(self) -> float:
+        """In bytes."""
+        if self._memory is not None:
+            return self._memory * MB
+        return min(free_memory() / 2, _ON_GPU if self.model.device == "cuda" else float("inf"))

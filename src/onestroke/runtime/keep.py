@@ -1,0 +1,92 @@
+"""Where tiling keeps features of the whole picture between its phases: in memory as far as it goes, then in files."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onestroke.errors import ImageError
+
+Half = NDArray[np.float16]
+
+
+class Plane:
+    """One tensor float16 [C, H, W], read and written by rows.
+
+    Files are read and written, not mapped: mapped pages would count as this process's memory, and a full disk would
+    kill it instead of raising.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], file: IO[bytes] | None) -> None:
+        self.shape, self.file = shape, file
+        self.array: Half | None = None if file else np.empty(shape, np.float16)
+
+    def read(self, top: int, bottom: int) -> Half:
+        """Rows top to bottom as a copy [1, C, rows, W]."""
+        if self.array is not None:
+            return self.array[None, :, top:bottom].copy()
+        rows = np.empty((1, self.shape[0], bottom - top, self.shape[2]), np.float16)
+        for channel in range(self.shape[0]):
+            self._seek(channel, top).readinto(rows[0, channel].data.cast("B"))  # type: ignore[attr-defined]
+        return rows
+
+    def write(self, top: int, rows: Half) -> None:
+        """Rows [1, C, rows, W] from `top` on. Raises OSError."""
+        if self.array is not None:
+            self.array[:, top : top + rows.shape[2]] = rows[0]
+            return
+        for channel in range(self.shape[0]):
+            self._seek(channel, top).write(np.ascontiguousarray(rows[0, channel]).data.cast("B"))
+
+    def _seek(self, channel: int, row: int) -> IO[bytes]:
+        assert self.file is not None
+        self.file.seek(2 * self.shape[2] * (channel * self.shape[1] + row))
+        return self.file
+
+
+class Kept:
+    """The tensors that one phase leaves to the next, of `height` rows each.
+
+    `room` is in bytes; what does not fit goes into temporary files, which `stack` closes, and closing removes them. A
+    tensor takes the place of the one before where their shapes agree: so write what comes of some rows only after all
+    that still needs the old ones has been read.
+    """
+
+    def __init__(self, height: int, room: float, stack: ExitStack) -> None:
+        self.height, self.room, self.stack = height, room, stack
+        self.old: list[Plane] = []
+        self.new: list[Plane] = []
+        self.centre: NDArray[np.float32] | None = None  # what was subtracted from the measured one of the old, [1, C, 1, 1]
+
+    def read(self, top: int, bottom: int) -> list[Half]:
+        """What the last phase left, as float16 [1, C, rows, W] each."""
+        return [plane.read(top, bottom) for plane in self.old]
+
+    def write(self, top: int, tensors: list[Half]) -> None:
+        """What this phase leaves, from row `top` on, as float16 [1, C, rows, W] each. Raises ImageError on a full disk."""
+        for number, tensor in enumerate(tensors):
+            if number == len(self.new):
+                self.new.append(self._plane(number, (tensor.shape[1], self.height, tensor.shape[3])))
+            try:
+                self.new[number].write(top, tensor)
+            except OSError as error:
+                folder = tempfile.gettempdir()
+                raise ImageError(
+                    f"{folder}: no room for features ({error.strerror}); allow more memory, or name a larger folder in TMPDIR"
+                ) from None
+
+    def turn(self, centre: NDArray[np.float32]) -> None:
+        """The next phase begins: what is new becomes old."""
+        self.old, self.new, self.centre = self.new, [], centre
+
+    def _plane(self, number: int, shape: tuple[int, int, int]) -> Plane:
+        if number < len(self.old) and self.old[number].shape == shape:
+            return self.old[number]
+        size = 2 * shape[0] * shape[1] * shape[2]
+        fits = size <= self.room
+        self.room -= size if fits else 0
+        return Plane(shape, None if fits else self.stack.enter_context(tempfile.TemporaryFile(buffering=0)))

@@ -1,0 +1,159 @@
+"""Stylise a picture of any size in strips, with the whole picture's statistics, so that no seam shows.
+
+Instance norm needs the mean and variance of the whole picture, so the graph is run in phases: each takes the strips of the
+picture from one norm to the next, adding up the moments, and what lies between is kept at the innermost resolution, in
+memory or in a file. A strip is as wide as the picture; the rows that its own edges spoil are read twice and taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from onestroke.images import Array
+from onestroke.runtime.keep import Kept
+from onestroke.runtime.session import Model
+
+if TYPE_CHECKING:
+    from onestroke.runtime.graph import Phase
+
+MB = 10**6
+# Larger strips are no faster (docs/performance.md).
+STRIP = 128 * MB
+Scale = tuple[NDArray[np.float32], NDArray[np.float32]]
+END = np.iinfo(np.int64).max
+
+
+@dataclass
+class Moments:
+    """Mean and variance per channel, added up over strips (Chan 1979)."""
+
+    count: int = 0
+    mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    square: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+
+    def add(self, count: int, mean: NDArray[np.float32], square: NDArray[np.float32]) -> None:
+        """`count` values of a mean and a sum of squared deviations, [C] each."""
+        total = self.count + count
+        shift = mean.astype(np.float64) - self.mean
+        self.square = self.square + square + shift**2 * (self.count * count / total)
+        self.mean = self.mean + shift * (count / total)
+        self.count = total
+
+    def scale(self, gain: NDArray[np.float64], bias: NDArray[np.float64], epsilon: float) -> Scale:
+        """The factor and offset by which instance norm maps a value."""
+        factor = gain / np.sqrt(self.square / self.count + epsilon)
+        return factor.astype(np.float32), (bias - self.mean * factor).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """In positions: rows `start` to `stop` are the strip's own, `top` to `bottom` those that it is run on."""
+
+    start: int
+    stop: int
+    top: int
+    bottom: int
+
+    def rows(self, rate: int, last: bool) -> dict[str, NDArray[Any]]:
+        """Which rows of its result are its own; the last strip of a picture owns also what lies beyond its positions."""
+        first, end = (self.start - self.top) * rate, END if last else (self.stop - self.top) * rate
+        return {"first": np.array([first]), "last": np.array([end])}
+
+
+def strips(positions: int, step: int, halo: int) -> list[Strip]:
+    """The positions of a picture cut into strips of `step` (and a last one that may be up to a halo longer)."""
+    edges = [*range(0, max(1, positions - halo), step), positions]
+    return [Strip(a, b, max(0, a - halo), min(positions, b + halo)) for a, b in pairwise(edges)]
+
+
+class Tiler:
+    """A model cut into phases at one strength. Raises ModelError for a graph that cannot be cut."""
+
+    def __init__(self, model: Model, path: Path, strength: float) -> None:
+        from onestroke.runtime.graph import Graph
+
+        self.model = model
+        self.graph = Graph(path, model.card.multiple, 1 if model.card.io == "uint8" else 2, strength)
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """What running the model on a whole picture takes, about."""
+        return self.graph.bytes_per_pixel
+
+    def paint(self, photo: Array, memory: float) -> Iterator[tuple[int, Array]]:
+        """Stylise `photo` uint8 [H, W, 3]: strips of the result, uint8 [h, W, 3], in turn, each with its first row.
+
+        memory: bytes to keep within, as far as a picture so wide allows. Raises ImageError where the disk is full.
+        """
+        multiple, largest = self.model.card.multiple, min(STRIP, memory / 2)
+        positions = -(-photo.shape[0] // multiple)
+        at_once = int(largest / (self.graph.bytes_per_pixel * photo.shape[1] * multiple))
+        affine, scales = self.graph.affine(), list[Scale]()
+        with ExitStack() as stack:
+            kept = Kept(positions, memory - largest, stack)
+            for phase in self.graph.phases:
+                cut = strips(positions, max(1, phase.halo, at_once - 2 * phase.halo), phase.halo)
+                moments = Moments()
+                for strip, result in self._run(phase, scales, cut, photo, kept):
+                    if phase.measured is None:
+                        yield strip.start * multiple, levels(result[0], self.model)
+                    else:
+                        moments.add(int(result[0]) // len(result[1]), *result[1:3])
+                if phase.measured:
+                    scales.append(moments.scale(*affine[len(scales)]))
+
+    def _run(
+        self, phase: Phase, scales: list[Scale], cut: list[Strip], photo: Array, kept: Kept
+    ) -> Iterator[tuple[Strip, list[Any]]]:
+        """Each strip with the outputs of the phase's part of the graph, those to be kept already put away."""
+        session = onnxruntime.InferenceSession(self.graph.part(phase, scales), providers=self.model.session.get_providers())
+        centre = np.zeros((1, 1, 1, 1), np.float32)
+        waiting: tuple[int, list[Any]] | None = None
+        for strip in cut:
+            feed = self._feed(session, phase, strip, photo, kept) | strip.rows(phase.rate, strip is cut[-1])
+            if waiting:  # only now, as the strip just read needs rows that this overwrites
+                kept.write(*waiting)
+            if phase.keep and strip is cut[0]:  # the first strip goes twice: for a mean to subtract, and without it
+                centre = session.run(["mean"], feed | {"centre": centre})[0].reshape(1, -1, 1, 1)
+            result = session.run(None, feed | ({"centre": centre} if phase.keep else {}))
+            waiting = (strip.start, result[3:]) if phase.keep else None
+            yield strip, result
+        if waiting:
+            kept.write(*waiting)
+            kept.turn(centre)
+
+    def _feed(self, session: Any, phase: Phase, strip: Strip, photo: Array, kept: Kept) -> dict[str, NDArray[Any]]:
+        """The rows of the photo, and of what was kept, that the phase's part of the graph takes for a strip."""
+        names, multiple = {value.name for value in session.get_inputs()}, self.model.card.multiple
+        feed: dict[str, NDArray[Any]] = {}
+        if "image" in names:
+            feed["image"] = as_input(photo[strip.top * multiple : strip.bottom * multiple], self.model)
+        if phase.sources:
+            for name, rows in zip(phase.sources, kept.read(strip.top, strip.bottom), strict=True):
+                feed[f"{name}:in"] = rows
+        if kept.centre is not None and "centre:in" in names:
+            feed["centre:in"] = kept.centre
+        return feed
+
+
+def as_input(rows: Array, model: Model) -> NDArray[Any]:
+    """uint8 [h, W, 3] as the model's graph wants it."""
+    if model.card.io == "uint8":
+        return rows[None]
+    return np.ascontiguousarray(rows.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+
+
+def levels(result: NDArray[Any], model: Model) -> Array:
+    """What the model's graph returns, as uint8 [h, W, 3]."""
+    if model.card.io == "uint8":
+        return result[0]  # type: ignore[no-any-return]
+    return np.clip(result[0] * 255 + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0)  # type: ignore[no-any-return]
