@@ -23,7 +23,7 @@ def draw(photo: Array, styles: Sequence[str | Path], longer: int) -> Array:
     small = resize(photo, longer=longer)
     pictures = [("photo", small)] + [(Path(style).stem, Stylizer(style, "cpu")(small)) for style in styles]
     height, width = small.shape[:2]
-    columns = max(1, round(math.sqrt(len(pictures) * height / width)))
+    columns = math.ceil(math.sqrt(len(pictures) * height / width))
     rows = math.ceil(len(pictures) / columns)
     size = (columns * (width + GAP) + GAP, rows * (height + LABEL + GAP) + GAP)
     sheet, font = Image.new("RGB", size, "white"), ImageFont.load_default(15)
