@@ -25,6 +25,7 @@ EXAMPLES = """examples:
   onestroke stylize wave.onnx photo.jpg -o painted.png --strength 0.7
   onestroke stylize wave.onnx holiday/ -o painted/           a folder, its tree kept
   onestroke stylize wave.onnx "*.jpg" -o painted/ --keep-colors --size 2048
+  onestroke stylize wave.onnx panorama.jpg --brush 1024      large strokes, the detail of the photo kept
   onestroke stylize wave.onnx clip.mp4                       writes clip-wave.mp4, sound kept
   onestroke stylize wave.onnx clip.mp4 --codec h265 --quality 24 --resume
   onestroke stylize wave.onnx clip.mp4 -o painted.gif --size 480
@@ -45,9 +46,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("model", help=".onnx file of export.py, or a style that comes in the box")
     made.add_argument("inputs", nargs="+", metavar="input", help="picture or video file, folder, glob pattern or -")
     made.add_argument("-o", "--out", help="file (for one input) or folder to write to; - for standard output")
-    made.add_argument("--strength", type=float, default=1.0, metavar="S", help="0: the photo, 1: the style (default), up to 1.5")
+    made.add_argument("--strength", type=float, default=1.0, metavar="S", help="0: the photo, 1: the style (default), to 1.5")
     made.add_argument("--keep-colors", action="store_true", help="lightness from the style, colours from the photo")
     made.add_argument("--size", type=int, metavar="PX", help="longer side of the result; default: the photo's own")
+    made.add_argument("--brush", metavar="PX|%", help="paint at this longer side (512 or 25%%), at the full size of the photo")
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
     made.add_argument("--memory", type=int, metavar="MB", help="what a picture may take; default: half of what is free")
     made.add_argument("--overwrite", action="store_true", help="replace existing files, originals included")
@@ -69,13 +71,15 @@ def main(arguments: Sequence[str]) -> int:
     if flags.fps is not None and not 0 < flags.fps <= 1000:
         raise ConfigError(f"fps: {flags.fps:g} is out of range; use more than 0, up to 1000")
 
+    from onestroke.runtime.brush import Brush
     from onestroke.runtime.files import plan
     from onestroke.runtime.session import find_model
     from onestroke.runtime.settings import Settings
     from onestroke.runtime.stylize import Stylizer
 
+    brush = None if flags.brush is None else Brush.parse(flags.brush)
     rate = None if flags.fps is None else Fraction(flags.fps).limit_denominator(1001)
-    settings = Settings(flags.strength, flags.keep_colors, flags.size, flags.codec, flags.quality, rate, flags.resume)
+    settings = Settings(flags.strength, flags.keep_colors, flags.size, flags.codec, flags.quality, rate, flags.resume, brush)
     live = flags.inputs[0] if len(flags.inputs) == 1 and flags.inputs[0].partition(":")[0] == "webcam" else None
     jobs = [] if live else plan(flags.inputs, flags.out, find_model(flags.model).stem, flags.overwrite, settings)
     stylizer = Stylizer(flags.model, flags.device, flags.memory)
