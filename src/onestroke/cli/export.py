@@ -8,20 +8,45 @@ from pathlib import Path
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse, export, say how well it agrees with torch."""
+    """Parse, export, say how well it agrees with torch; with --check, how it compares with fp32."""
     parser = argparse.ArgumentParser(prog="export.py", description=__doc__)
     parser.add_argument("run", help="run folder of train.py")
-    parser.add_argument("-o", "--out", metavar="NAME.onnx", help="file to write; default: RUN/<painting>.onnx")
+    parser.add_argument("-o", "--out", metavar="NAME.onnx", help="file to write; default: RUN/<painting>[_<precision>].onnx")
+    parser.add_argument(
+        "--precision", default="fp32", choices=("fp32", "fp16", "int8"),
+        help="fp16 stores weights in half the space, int8 computes most convolutions in 8 bits",
+    )  # fmt: skip
     parser.add_argument(
         "--io", default="uint8", choices=("uint8", "float"), help="uint8 [N,H,W,3], or float [N,3,H,W] in [0,1]"
     )
+    parser.add_argument("--check", action="store_true", help="compare size, pictures and speed with fp32, and try OpenCV")
     flags = parser.parse_args(arguments)
 
     from onestroke.fast.export import export_run
     from onestroke.runtime.session import open_model
 
-    target = export_run(Path(flags.run), Path(flags.out) if flags.out else None, flags.io)
+    target = export_run(Path(flags.run), Path(flags.out) if flags.out else None, flags.io, flags.precision)
     card = open_model(target, device="cpu").card
-    print(f"{target}: {card.parameters} parameters, {target.stat().st_size / 1e6:.2f} MB, at most "
-          f"{card.parity['most']:g} of 255 levels from torch (mean {card.parity['mean']:g})")  # fmt: skip
+    print(f"{target}: {card.parameters} parameters, {target.stat().st_size / 1e6:.2f} MB, at most {card.parity['most']:g} of "
+          f"255 levels from torch (mean {card.parity['mean']:g}, {card.parity['psnr']:g} dB)")  # fmt: skip
+    if flags.check:
+        _check(Path(flags.run), target)
     return 0
+
+
+def _check(run: Path, target: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from onestroke.fast.check import SIDE, check
+
+    found = check(run, target)
+    table = Table("", target.name, title=f"{found.card.precision} against fp32")
+    table.add_row("file", f"{found.size / 1000:.0f} kB, fp32 {found.plain_size / 1000:.0f} kB")
+    table.add_row("difference from torch", f"mean {found.card.parity['mean']:.3f}, most {found.card.parity['most']:g} of 255")
+    table.add_row("PSNR", f"{found.card.parity['psnr']:.1f} dB")
+    table.add_row(
+        f"ONNX Runtime, CPU, {SIDE}x{SIDE}", f"{found.ratio:.2f} times the speed of fp32 ({1000 * found.seconds:.0f} ms)"
+    )
+    table.add_row("OpenCV DNN", found.opencv)
+    Console().print(table)

@@ -6,6 +6,7 @@ import copy
 import importlib.metadata
 import logging
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +23,11 @@ from onestroke.config import SAMPLE_PAINTING, TrainConfig, style_name
 from onestroke.errors import ConfigError, ModelError
 from onestroke.fast.module import CHECKPOINT, CONFIG, OBJECTIVE, load_checkpoint, trained_network
 from onestroke.fast.networks import NETWORKS, Centred, Chain, Framed
+from onestroke.fast.parity import fault, parity
+from onestroke.fast.precision import PRECISIONS, calibration_photos, convert
 from onestroke.images import Array
-from onestroke.runtime.session import open_model
 
 OPSET = 18
-# Batch, height, width at which ONNX Runtime must agree with torch: small, odd, video, panorama, batch.
-PARITY_SIZES = ((1, 64, 64), (1, 257, 391), (1, 1080, 1920), (1, 97, 1024), (3, 65, 66))
-# Levels of 255: rounding may fall to either side, nothing more.
-PARITY_MOST, PARITY_MEAN = 1, 0.05
 
 
 class FloatIO(nn.Module):
@@ -104,15 +102,19 @@ SHINE = {
 }
 
 
-def export_run(folder: Path, target: Path | None = None, io: str = "uint8") -> Path:
-    """Export what the run in `folder` has reached, to `target` or RUN/<painting>.onnx; returns the file.
+def export_run(folder: Path, target: Path | None = None, io: str = "uint8", precision: str = "fp32") -> Path:
+    """Export what the run in `folder` has reached, to `target` or RUN/<painting>.onnx (fp16, int8: <painting>_fp16.onnx).
 
-    Raises ConfigError where there is no run or for an unknown `io`, and ModelError as `export` does.
+    Returns the file. Raises ConfigError where there is no run or for an unknown `io` or `precision`, DataError where int8
+    finds no photos, and ModelError as `export` does.
     """
+    if io not in WRAPPERS or precision not in PRECISIONS:
+        raise ConfigError(f"io, precision: {io}, {precision}; choose from {', '.join(WRAPPERS)} and {', '.join(PRECISIONS)}")
     if not (folder / CHECKPOINT).is_file() or not (folder / CONFIG).is_file():
         raise ConfigError(f"{folder}: not a run folder ({CHECKPOINT} and {CONFIG} expected); train.py makes them")
     config = configs.merge(TrainConfig(), configs.read_yaml(folder / CONFIG), str(folder / CONFIG))
-    target = target or folder / f"{style_name(config.painting)}.onnx"
+    name = style_name(config.painting)
+    target = target or folder / f"{name if precision == 'fp32' else f'{name}_{precision}'}.onnx"
     if target.suffix != ".onnx":
         raise ConfigError(f"out: {target} does not end in .onnx")
     checkpoint = load_checkpoint(folder / CHECKPOINT)
@@ -125,12 +127,13 @@ def export_run(folder: Path, target: Path | None = None, io: str = "uint8") -> P
         painting=config.title or Path(config.painting).name or SAMPLE_PAINTING,
         licence=config.licence or ("" if config.painting else "Apache-2.0"),
         io=io,
+        precision=precision,
         vgg=config.vgg,
         steps=checkpoint["global_step"],
         train_size=config.size,
         objective=configs.read_yaml(folder / OBJECTIVE) if finished else {},
     )
-    export(net, card, target)
+    export(net, card, target, calibration_photos(config.content) if precision == "int8" else ())
     return target
 
 
@@ -152,20 +155,22 @@ def make_card(name: str, network: str, net: Framed, **known: Any) -> ModelCard:
     )
 
 
-def export(net: Framed, card: ModelCard, path: Path) -> ModelCard:
-    """Write `path`, after checking it through the runtime; returns the card with its parity.
+def export(net: Framed, card: ModelCard, path: Path, photos: Sequence[Array] = ()) -> ModelCard:
+    """Write `path` in the card's io and precision, after checking it through the runtime; returns the card with its parity.
 
-    Raises ModelError, and leaves `path` as it was, where onnx.checker objects, where ONNX Runtime and torch differ by more
-    than PARITY_MOST levels anywhere or PARITY_MEAN on average, or where the place cannot be written.
+    `photos`, uint8 [H, W, 3], calibrate int8; the sample photos do where there are none. Raises ModelError, and leaves `path`
+    as it was, where onnx.checker objects, where ONNX Runtime and torch differ by more than parity.py allows for the
+    precision, or where the place cannot be written.
     """
     wrapper = WRAPPERS[card.io](net).eval()
-    model = _trace(wrapper, card)
+    model = convert(_trace(wrapper, card), card, photos)
+    _shine_through(model.graph, onnx.parser.parse_graph(SHINE[card.io].replace("SOLID", str(card.solid))))
     temporary = path.with_name(f".{path.name}.part")
     try:
         _save(model, card, temporary)
         card = replace(card, parity=parity(wrapper, card, temporary))
-        if not (card.parity["most"] <= PARITY_MOST and card.parity["mean"] <= PARITY_MEAN):
-            raise ModelError(f"{path}: not written: ONNX Runtime differs from torch by {card.parity['most']:g} levels of 255")
+        if wrong := fault(card):
+            raise ModelError(f"{path}: not written: {wrong}")
         _save(model, card, temporary)
         temporary.replace(path)
     except OSError as error:
@@ -177,7 +182,7 @@ def export(net: Framed, card: ModelCard, path: Path) -> ModelCard:
 
 
 def _trace(wrapper: nn.Module, card: ModelCard) -> onnx.ModelProto:
-    """The ONNX graph with dynamic N, H, W, and strength as an input with a default."""
+    """The ONNX graph with dynamic N, H, W, up to what the network itself paints."""
     n, h, w = torch.export.Dim("N", min=1), torch.export.Dim("H", min=card.minimum), torch.export.Dim("W", min=card.minimum)
     if card.io == "uint8":
         image, dims = torch.randint(0, 256, (2, 72, 88, 3), dtype=torch.uint8), {0: n, 1: h, 2: w}
@@ -198,7 +203,10 @@ def _trace(wrapper: nn.Module, card: ModelCard) -> onnx.ModelProto:
             verbose=False,
         )
     model: onnx.ModelProto = program.model_proto  # type: ignore[union-attr]
-    _shine_through(model.graph, onnx.parser.parse_graph(SHINE[card.io].replace("SOLID", str(card.solid))))
+    # Where in the source each operator came from, a sixth of the file, would name this computer's folders.
+    for part in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del part.metadata_props[:]
+    del model.graph.value_info[:]
     return model
 
 
@@ -220,30 +228,3 @@ def _save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
         raise ModelError(f"{path}: not a valid ONNX graph ({' '.join(str(error).split())})") from None
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)
-
-
-def parity(wrapper: nn.Module, card: ModelCard, path: Path) -> dict[str, float]:
-    """Largest and mean difference, in levels of 255, of ONNX Runtime against torch over PARITY_SIZES."""
-    model = open_model(path, device="cpu")
-    rng = np.random.default_rng(0)
-    most, total, count = 0.0, 0.0, 0
-    for i, (batch, height, width) in enumerate(PARITY_SIZES):
-        images, strength = _scene(rng, batch, height, width), card.strongest if i == 1 else 1.0
-        with torch.no_grad():
-            if card.io == "uint8":
-                wanted = wrapper(torch.from_numpy(images), torch.tensor(strength)).numpy()
-            else:
-                planes = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-                wanted = (wrapper(planes, torch.tensor(strength)) * 255 + 0.5).clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-        difference = np.abs(model.run(images, strength).astype(np.int16) - wanted)
-        most, total, count = max(most, float(difference.max())), total + float(difference.sum()), count + difference.size
-    return {"most": most, "mean": round(total / count, 6)}
-
-
-def _scene(rng: np.random.Generator, batch: int, height: int, width: int) -> Array:
-    """A test picture with flat, smooth and busy parts: gradients under noise that grows to the right."""
-    y, x = np.mgrid[0:height, 0:width]
-    smooth = np.stack([255 * x / width, 255 * y / height, 127 * (1 + np.sin(x / 17.0 + y / 29.0))], -1)
-    noise = rng.normal(0, 40, (batch, height, width, 3)) * (x / width)[..., None]
-    scene: Array = np.clip(smooth + noise, 0, 255).astype(np.uint8)
-    return scene
