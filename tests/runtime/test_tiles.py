@@ -86,9 +86,9 @@ def test_nothing_but_noise(shaky, whole, photo):
 def test_other_networks(network, io, tmp_path, monkeypatch):
     import torch
 
-    from onestroke.fast import export, networks
+    from onestroke.fast import export, networks, parity
 
-    monkeypatch.setattr(export, "PARITY_SIZES", ((1, 64, 64),))
+    monkeypatch.setattr(parity, "PARITY_SIZES", ((1, 64, 64),))
     torch.manual_seed(1)
     net, path = networks.build(network).eval(), tmp_path / "net.onnx"
     export.export(net, export.make_card("net", network, net, painting="", licence="", io=io), path)
@@ -126,7 +126,7 @@ def test_files_are_removed_even_after_an_error(shaky, tmp_path, monkeypatch):
     assert made and not made[0].closed
     parts.close()
     assert all(file.closed for file in made) and not list(tmp_path.iterdir())
-    monkeypatch.setattr(tiles.Moments, "scale", lambda *_: 1 / 0)
+    monkeypatch.setattr(tiles.Moments, "scale", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         in_strips(shaky, scene(300, 60), 1.0, 0)
     assert all(file.closed for file in made) and not list(tmp_path.iterdir())
@@ -159,11 +159,15 @@ def test_a_graph_that_looks_at_everything_in_another_way_is_refused(model, tmp_p
 
 def test_moments_add_up():
     values = RNG.normal(5, 3, (3, 1000)).astype(np.float32)
-    moments = tiles.Moments()
-    for part in np.split(values, [10, 500], 1):
-        mean = part.mean(1)
-        moments.add(part.shape[1], mean, ((part - mean[:, None]) ** 2).sum(1))
-    assert np.allclose(moments.mean, values.mean(1)) and np.allclose(moments.square / 1000, values.var(1))
+    moments = tiles.Moments(np.float32([4, 5, 6]))
+    for part in np.split(values - moments.centre[:, None], [10, 500], 1):
+        moments.add(part.shape[1], part.mean(1), (part**2).sum(1))
+    gain, bias = np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, -1.0])
+    wanted = (values - values.mean(1, keepdims=True)) / values.std(1, keepdims=True) * gain[:, None] + bias[:, None]
+    for less in (False, True):
+        factor, offset = moments.scale(gain, bias, 0.0, less)
+        given = values - less * moments.centre[:, None]
+        assert np.allclose(given * factor[:, None] + offset[:, None], wanted, atol=1e-5)
 
 
 def test_free_memory_is_a_sensible_number():

@@ -6,7 +6,7 @@ Rows are counted in positions: the rows of the innermost features, each as high 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from onestroke.runtime.rows import Rows, follow
 
 NORM = "InstanceNormalization"
 IMAGE, STRENGTH, OUTPUT = "image", "strength", "stylized"
-AXES = {"all": [0, 2, 3], "rows:1": [1], "rows:2": [2], "plane": [2, 3]}
+AXES = {"all": [0, 2, 3], "rows:1": [1], "rows:2": [2]}
 Scale = tuple[NDArray[np.float32], NDArray[np.float32]]  # factor and offset [C]: what a norm is, once its statistics are known
 
 
@@ -38,6 +38,7 @@ class Phase:
     keep: tuple[str, ...]
     halo: int
     rate: int  # rows of the result to a position
+    bytes_per_pixel: float  # of a strip, while it runs
 
 
 class Graph:
@@ -50,18 +51,29 @@ class Graph:
         self.constants[STRENGTH] = numpy_helper.from_array(np.asarray(strength, np.float32), STRENGTH)
         self.image = next(value for value in graph.input if value.name == IMAGE)
         self.nodes = list(graph.node)
+        self.stored = dict(self.constants)  # by the names under which operators know them
+        for node in self.nodes:
+            if node.op_type in ("Cast", "DequantizeLinear") and node.input[0] in self.stored:
+                self.stored[node.output[0]] = self.stored[node.input[0]]
         self.norms = [node for node in self.nodes if node.op_type == NORM]
+        if {node.input[0] for node in self.norms} & {
+            name for node in self.nodes if node.op_type != NORM for name in needs(node)
+        }:
+            raise ModelError(f"{path}: a graph that uses what it normalises in another way too; it cannot be cut into strips")
         try:
             self.all_rows = self._follow({}, self.nodes)
             self.phases = list(self._phases())
         except (KeyError, IndexError) as error:
             raise ModelError(f"{path}: a graph of a kind that cannot be cut into strips ({error})") from None
 
-    @property
-    def bytes_per_pixel(self) -> float:
-        """What ONNX Runtime takes at most to run the graph: measured to be about three of the largest tensors."""
-        largest = max(rows.channels * rows.rate**2 for rows in self.all_rows.values())
-        return 3.2 * 4 * largest / self.multiple**2 + 12
+    def bytes_per_pixel(self, rows: dict[str, Rows], kept: tuple[str, ...] = ()) -> float:
+        """What ONNX Runtime takes at most to run a graph of these tensors, of which some are read from or go to what is kept.
+
+        As measured: three of the largest, and eight bytes for each value that is kept.
+        """
+        largest = max(one.channels * one.rate**2 for one in rows.values())
+        exchanged = sum(self.all_rows[name].channels for name in kept)
+        return (3.2 * 4 * largest + 8 * exchanged) / self.multiple**2 + 12
 
     def affine(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float]]:
         """Gain, bias [C] and epsilon of every norm, in the order of `norms`, at this strength."""
@@ -81,21 +93,18 @@ class Graph:
         """A model of this phase. Inputs are the sources (the photo, or kept tensors as float16), and `first` and `last`: which
         rows of the result are wanted.
 
-        Outputs are `count` (of values of all channels), `mean` and `square` [C] (of the deviations: their sum), and then the
-        tensors to keep, or the picture. What is measured is kept less `centre`, an input [1, C, 1, 1], and comes back as a
-        source with `centre:in`: an instance norm divides by the deviation, and where that is small beside the mean, float16
-        would round it away.
-        scales: factor and offset [C] of every norm that is known by then.
+        Outputs are `count` (of values of all channels), `mean` and `square` [C] (the sum of squares), and then the
+        tensors to keep, or the picture. What is measured is measured and kept less `centre`, an input [1, C, 1, 1]: norms
+        divide by the deviation, and where that is small beside the mean, float16 would round it away.
+        scales: factor and offset [C] of every norm that is known by then, for its input as it is kept, or as it is.
         """
         wanted = [name for name in (phase.measured, *phase.keep) if name] if phase.measured else [OUTPUT]
         tail = [_slice(name, 2 if phase.measured else self.axis) for name in dict.fromkeys(wanted)]
         outputs = ["count", "mean", "square"] if phase.measured else [f"{OUTPUT}:rows"]
         if phase.measured:
-            tail += _moments(f"{phase.measured}:rows")
+            tail += _moments(f"{phase.measured}:rows", f"{phase.measured}:less")
         for name in phase.keep:
-            if name == phase.measured:
-                tail.append(helper.make_node("Sub", [f"{name}:rows", "centre"], [f"{name}:centred"]))
-            exact = f"{name}:centred" if name == phase.measured else f"{name}:rows"
+            exact = f"{name}:less" if name == phase.measured else f"{name}:rows"
             tail.append(helper.make_node("Cast", [exact], [f"{name}:kept"], to=TensorProto.FLOAT16))
             outputs.append(f"{name}:kept")
         return self._model(outputs, phase.sources, tail, scales)
@@ -111,10 +120,12 @@ class Graph:
 
     def _phase(self, sources: tuple[str, ...], known: int, measured: str | None, keep: tuple[str, ...]) -> Phase:
         wanted = [name for name in (measured, *keep) if name] or [OUTPUT]
-        rows = self._follow(dict.fromkeys(sources, Rows(1)), self._needed(wanted, sources))
+        start = {name: replace(Rows(1), channels=self.all_rows[name].channels) for name in sources}
+        rows = self._follow(start, self._needed(wanted, sources))
         found = [rows[name] for name in wanted]
         rate = found[0].rate if measured else self.multiple
-        return Phase(sources, known, measured, keep, max(one.halo for one in found), rate)
+        halo, memory = max(one.halo for one in found), self.bytes_per_pixel(rows, (*sources, *keep))
+        return Phase(sources, known, measured, keep, halo, rate, memory)
 
     def _living(self, known: int) -> tuple[str, ...]:
         """What is computed before, and used after, the statistics of norm number `known` and of later ones."""
@@ -130,7 +141,7 @@ class Graph:
         return tuple(living)
 
     def _follow(self, sources: dict[str, Rows], nodes: list[Any]) -> dict[str, Rows]:
-        return follow(nodes, {IMAGE: Rows(self.multiple, channels=3)} | sources, self.constants, needs)
+        return follow(nodes, {IMAGE: Rows(self.multiple, channels=3)} | sources, self.stored, needs)
 
     def _needed(self, outputs: Iterable[str], sources: Iterable[str]) -> list[Any]:
         """The nodes, in order, that lead from the sources and the image to the outputs."""
@@ -144,9 +155,8 @@ class Graph:
     def _model(self, outputs: list[str], sources: tuple[str, ...], tail: list[Any], scales: list[Scale]) -> bytes:
         made = {name for node in tail for name in node.output}
         wanted = {name for node in tail for name in node.input} | {*outputs}
-        measured = {norm.input[0] for norm in self.norms}
         order = {norm.output[0]: number for number, norm in enumerate(self.norms)}
-        nodes = [node for name in sources for node in _source(name, name in measured)]
+        nodes = [helper.make_node("Cast", [f"{name}:in"], [name], to=TensorProto.FLOAT) for name in sources]
         constants = {name: numpy_helper.from_array(np.array(axes), name) for name, axes in AXES.items()} | self.constants
         for node in self._needed(wanted - made, sources):
             if node.op_type == NORM:
@@ -161,18 +171,12 @@ class Graph:
         used = {name for node in nodes for name in needs(node)}
         inputs = [helper.make_tensor_value_info(f"{name}:in", TensorProto.FLOAT16, None) for name in sources]
         inputs += [helper.make_tensor_value_info(name, TensorProto.INT64, [1]) for name in ("first", "last") if name in used]
-        floats = [name for name in ("centre", "centre:in") if name in used]
-        inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in floats]
+        inputs += [helper.make_tensor_value_info("centre", TensorProto.FLOAT, None)] if "centre" in used else []
         inputs += [self.image] if IMAGE in used else []
         results = [helper.make_empty_tensor_value_info(name) for name in outputs]
         graph = helper.make_graph(nodes, "part", inputs, results, [value for name, value in constants.items() if name in used])
         model = helper.make_model(graph, opset_imports=self.model.opset_import, ir_version=self.model.ir_version)
         return model.SerializeToString()  # type: ignore[no-any-return]
-
-
-def _source(name: str, centred: bool) -> list[Any]:
-    cast = helper.make_node("Cast", [f"{name}:in"], [f"{name}:less" if centred else name], to=TensorProto.FLOAT)
-    return [cast, helper.make_node("Add", [f"{name}:less", "centre:in"], [name])] if centred else [cast]
 
 
 def needs(node: Any) -> list[str]:
@@ -185,12 +189,11 @@ def _slice(name: str, axis: int) -> Any:
     return helper.make_node("Slice", [name, "first", "last", f"rows:{axis}"], [f"{name}:rows"])
 
 
-def _moments(name: str) -> list[Any]:
-    """Mean and sum of squared deviations over a strip, in the two passes that keep float32 exact enough."""
+def _moments(name: str, less: str) -> list[Any]:
+    """Mean and mean square over a strip, less `centre`, which is near enough to the mean for float32 to be exact enough."""
     return [
-        helper.make_node("Size", [name], ["count"]),
-        helper.make_node("ReduceMean", [name, "plane"], ["mean:kept"], keepdims=1),
-        helper.make_node("Sub", [name, "mean:kept"], ["deviation"]),
-        helper.make_node("ReduceSumSquare", ["deviation", "all"], ["square"], keepdims=0),
-        helper.make_node("Squeeze", ["mean:kept", "all"], ["mean"]),
+        helper.make_node("Sub", [name, "centre"], [less]),
+        helper.make_node("Size", [less], ["count"]),
+        helper.make_node("ReduceMean", [less, "all"], ["mean"], keepdims=0),
+        helper.make_node("ReduceSumSquare", [less, "all"], ["square"], keepdims=0),
     ]

@@ -60,7 +60,6 @@ class Kept:
         self.height, self.room, self.stack = height, room, stack
         self.old: list[Plane] = []
         self.new: list[Plane] = []
-        self.centre: NDArray[np.float32] | None = None  # what was subtracted from the measured one of the old, [1, C, 1, 1]
 
     def read(self, top: int, bottom: int) -> list[Half]:
         """What the last phase left, as float16 [1, C, rows, W] each."""
@@ -79,9 +78,9 @@ class Kept:
                     f"{folder}: no room for features ({error.strerror}); allow more memory, or name a larger folder in TMPDIR"
                 ) from None
 
-    def turn(self, centre: NDArray[np.float32]) -> None:
+    def turn(self) -> None:
         """The next phase begins: what is new becomes old."""
-        self.old, self.new, self.centre = self.new, [], centre
+        self.old, self.new = self.new, []
 
     def _plane(self, number: int, shape: tuple[int, int, int]) -> Plane:
         if number < len(self.old) and self.old[number].shape == shape:

@@ -19,7 +19,7 @@ from onestroke.errors import ModelError
 _POINTWISE = frozenset((
     "Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "Clip", "Add", "Sub", "Mul", "Div", "Min", "Max", "Cast", "Identity",
     "Transpose", "Split", "Unsqueeze", "Squeeze", "Concat", "Reshape", "Slice", "DepthToSpace", "If", "InstanceNormalization",
-    "BatchNormalization",
+    "BatchNormalization", "QuantizeLinear", "DequantizeLinear",
 ))  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,32 +26,35 @@ if TYPE_CHECKING:
     from onestroke.runtime.graph import Phase
 
 MB = 10**6
-# Larger strips are no faster (docs/performance.md).
-STRIP = 128 * MB
+STRIP = 256 * MB  # enough for the halos of a picture 14,000 pixels wide to be a seventh of the work
 Scale = tuple[NDArray[np.float32], NDArray[np.float32]]
+SAMPLE = 4  # positions that tell a mean well enough to subtract it before rounding
 END = np.iinfo(np.int64).max
 
 
 @dataclass
 class Moments:
-    """Mean and variance per channel, added up over strips (Chan 1979)."""
+    """Mean and variance per channel, added up over strips (Chan 1979). All values are less `centre`, a guess of the mean."""
 
+    centre: NDArray[np.float32]
     count: int = 0
-    mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
-    square: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    mean: NDArray[np.float64] | float = 0.0
+    square: NDArray[np.float64] | float = 0.0
 
     def add(self, count: int, mean: NDArray[np.float32], square: NDArray[np.float32]) -> None:
-        """`count` values of a mean and a sum of squared deviations, [C] each."""
+        """`count` values with this mean and this sum of squares, [C] each."""
         total = self.count + count
         shift = mean.astype(np.float64) - self.mean
-        self.square = self.square + square + shift**2 * (self.count * count / total)
+        deviation = square - count * mean.astype(np.float64) ** 2
+        self.square = self.square + deviation + shift**2 * (self.count * count / total)
         self.mean = self.mean + shift * (count / total)
         self.count = total
 
-    def scale(self, gain: NDArray[np.float64], bias: NDArray[np.float64], epsilon: float) -> Scale:
-        """The factor and offset by which instance norm maps a value."""
+    def scale(self, gain: NDArray[np.float64], bias: NDArray[np.float64], epsilon: float, less: bool) -> Scale:
+        """The factor and offset [C] by which instance norm maps a value, or (`less`) a value less the centre."""
         factor = gain / np.sqrt(self.square / self.count + epsilon)
-        return factor.astype(np.float32), (bias - self.mean * factor).astype(np.float32)
+        mean = self.mean if less else self.mean + self.centre
+        return factor.astype(np.float32), (bias - mean * factor).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -87,61 +90,66 @@ class Tiler:
     @property
     def bytes_per_pixel(self) -> float:
         """What running the model on a whole picture takes, about."""
-        return self.graph.bytes_per_pixel
+        return self.graph.bytes_per_pixel(self.graph.all_rows)
 
     def paint(self, photo: Array, memory: float) -> Iterator[tuple[int, Array]]:
         """Stylise `photo` uint8 [H, W, 3]: strips of the result, uint8 [h, W, 3], in turn, each with its first row.
 
         memory: bytes to keep within, as far as a picture so wide allows. Raises ImageError where the disk is full.
         """
-        multiple, largest = self.model.card.multiple, min(STRIP, memory / 2)
+        multiple, largest = self.model.card.multiple, min(STRIP, 0.4 * memory)
         positions = -(-photo.shape[0] // multiple)
-        at_once = int(largest / (self.graph.bytes_per_pixel * photo.shape[1] * multiple))
         affine, scales = self.graph.affine(), list[Scale]()
         with ExitStack() as stack:
-            kept = Kept(positions, memory - largest, stack)
+            kept = Kept(positions, memory / 2, stack)
             for phase in self.graph.phases:
+                at_once = int(largest / (phase.bytes_per_pixel * photo.shape[1] * multiple))
                 cut = strips(positions, max(1, phase.halo, at_once - 2 * phase.halo), phase.halo)
-                moments = Moments()
-                for strip, result in self._run(phase, scales, cut, photo, kept):
-                    if phase.measured is None:
-                        yield strip.start * multiple, levels(result[0], self.model)
-                    else:
-                        moments.add(int(result[0]) // len(result[1]), *result[1:3])
+                session = self._open(phase, scales)
                 if phase.measured:
-                    scales.append(moments.scale(*affine[len(scales)]))
+                    moments = self._measure(session, phase, cut, photo, kept)
+                    scales.append(moments.scale(*affine[len(scales)], less=bool(phase.keep)))
+                    del session  # with what it has allocated, before the next one is opened
+                    continue
+                for strip in cut:
+                    result = session.run(None, self._feed(session, phase, strip, strip is cut[-1], photo, kept))
+                    yield strip.start * multiple, levels(result[0], self.model)
 
-    def _run(
-        self, phase: Phase, scales: list[Scale], cut: list[Strip], photo: Array, kept: Kept
-    ) -> Iterator[tuple[Strip, list[Any]]]:
-        """Each strip with the outputs of the phase's part of the graph, those to be kept already put away."""
-        session = onnxruntime.InferenceSession(self.graph.part(phase, scales), providers=self.model.session.get_providers())
-        centre = np.zeros((1, 1, 1, 1), np.float32)
-        waiting: tuple[int, list[Any]] | None = None
+    def _open(self, phase: Phase, scales: list[Scale]) -> Any:
+        options = onnxruntime.SessionOptions()
+        options.enable_mem_pattern = False  # one block for all tensors of a run: larger, and no faster here
+        return onnxruntime.InferenceSession(
+            self.graph.part(phase, scales), options, providers=self.model.session.get_providers()
+        )
+
+    def _measure(self, session: Any, phase: Phase, cut: list[Strip], photo: Array, kept: Kept) -> Moments:
+        """The statistics of what the phase measures; what it keeps is put away."""
+        # A few rows in the middle of the picture guess the mean.
+        sample = strips(kept.height, max(SAMPLE, phase.halo), phase.halo)
+        middle = sample[len(sample) // 2]
+        feed = self._feed(session, phase, middle, middle is sample[-1], photo, kept)
+        moments = Moments(session.run(["mean"], feed | {"centre": np.zeros((1, 1, 1, 1), np.float32)})[0])
+        centre, waiting = {"centre": moments.centre[None, :, None, None]}, None
         for strip in cut:
-            feed = self._feed(session, phase, strip, photo, kept) | strip.rows(phase.rate, strip is cut[-1])
+            feed = self._feed(session, phase, strip, strip is cut[-1], photo, kept)
             if waiting:  # only now, as the strip just read needs rows that this overwrites
                 kept.write(*waiting)
-            if phase.keep and strip is cut[0]:  # the first strip goes twice: for a mean to subtract, and without it
-                centre = session.run(["mean"], feed | {"centre": centre})[0].reshape(1, -1, 1, 1)
-            result = session.run(None, feed | ({"centre": centre} if phase.keep else {}))
-            waiting = (strip.start, result[3:]) if phase.keep else None
-            yield strip, result
+            count, mean, square, *tensors = session.run(None, feed | centre)
+            moments.add(int(count) // len(mean), mean, square)
+            waiting = (strip.start, tensors) if phase.keep else None
         if waiting:
             kept.write(*waiting)
-            kept.turn(centre)
+            kept.turn()
+        return moments
 
-    def _feed(self, session: Any, phase: Phase, strip: Strip, photo: Array, kept: Kept) -> dict[str, NDArray[Any]]:
+    def _feed(self, session: Any, phase: Phase, strip: Strip, last: bool, photo: Array, kept: Kept) -> dict[str, NDArray[Any]]:
         """The rows of the photo, and of what was kept, that the phase's part of the graph takes for a strip."""
-        names, multiple = {value.name for value in session.get_inputs()}, self.model.card.multiple
-        feed: dict[str, NDArray[Any]] = {}
-        if "image" in names:
+        multiple, feed = self.model.card.multiple, strip.rows(phase.rate, last)
+        if "image" in {value.name for value in session.get_inputs()}:
             feed["image"] = as_input(photo[strip.top * multiple : strip.bottom * multiple], self.model)
         if phase.sources:
             for name, rows in zip(phase.sources, kept.read(strip.top, strip.bottom), strict=True):
                 feed[f"{name}:in"] = rows
-        if kept.centre is not None and "centre:in" in names:
-            feed["centre:in"] = kept.centre
         return feed
 
 
