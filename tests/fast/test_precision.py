@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -22,8 +23,25 @@ def net():
     return networks.build("tiny").eval()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """Tracing, the slowest part, once for each io: all tests have the same network. And smaller pictures."""
+    traced, trace, patch = {}, export._trace, pytest.MonkeyPatch()
+
+    def once(wrapper, card):
+        if card.io not in traced:
+            traced[card.io] = trace(wrapper, card)
+        return copy.deepcopy(traced[card.io])
+
+    patch.setattr(export, "_trace", once)
+    patch.setattr(parity, "PARITY_SIZES", ((1, 64, 64), (2, 65, 66)))
+    patch.setattr(precision, "CALIBRATION_SIDE", 96)
+    yield
+    patch.undo()
+
+
 @pytest.fixture(scope="module")
-def files(net, tmp_path_factory):
+def files(net, quick, tmp_path_factory):
     """Every form of one untrained network: {(precision, io): (path, card)}."""
     folder, photos, found = tmp_path_factory.mktemp("forms"), [scenes.draw(i, 160) for i in range(4)], {}
     for form, io in [("fp32", "uint8"), *CASES]:

@@ -1,0 +1,83 @@
+"""What each form of an exported model costs and is worth: size, difference, speed, and what runs it.
+
+    uv run benchmarks/exports.py runs/styles/great_wave
+    uv run --with opencv-python-headless benchmarks/exports.py runs/styles/great_wave --web FOLDER/node_modules
+
+Every precision and io of one run is exported, and all are run in one process in turns, at 512x512 on the CPU. OpenCV's column
+is filled where it is installed, that of ONNX Runtime Web where `--web` names a node_modules folder with it (web.mjs).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from onestroke.fast.check import SIDE, in_opencv, side_by_side
+from onestroke.fast.export import WRAPPERS, export_run
+from onestroke.fast.precision import PRECISIONS
+from onestroke.runtime.session import open_model
+
+
+def main() -> None:
+    """Export, measure, print the table, save JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="run folder of train.py")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--web", type=Path, help="node_modules folder with onnxruntime-web")
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/exports.json"))
+    flags = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = _measure(flags.run, Path(folder), flags.repeats, flags.web)
+    flags.out.parent.mkdir(parents=True, exist_ok=True)
+    flags.out.write_text(json.dumps({"run": flags.run.name, "side": SIDE, "rows": rows}, indent=1))
+    _print(rows)
+
+
+def _measure(run: Path, folder: Path, repeats: int, web: Path | None) -> list[dict[str, Any]]:
+    forms = [(precision, io) for io in WRAPPERS for precision in PRECISIONS]
+    paths = [export_run(run, folder / f"{precision}_{io}.onnx", io, precision) for precision, io in forms]
+    models = [open_model(path, "cpu") for path in paths]
+    seconds = side_by_side(models, repeats)
+    browser = _web(web, paths) if web else [{"error": "not tried"}] * len(paths)
+    return [
+        {
+            "precision": precision, "io": io, "bytes": path.stat().st_size, **model.card.parity,
+            "seconds": statistics.median(own),
+            "ratio": statistics.median(a / b for a, b in zip(seconds[0], own, strict=True)),
+            "opencv": in_opencv(path, model), "web": found,
+        }
+        for (precision, io), path, model, own, found in zip(forms, paths, models, seconds, browser, strict=True)
+    ]  # fmt: skip
+
+
+def _web(modules: Path, paths: list[Path]) -> list[dict[str, Any]]:
+    command = ["node", str(Path(__file__).with_name("web.mjs")), str(modules), str(SIDE), *map(str, paths)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return [{key: value for key, value in one.items() if key != "file"} for one in found]
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    table = Table(title=f"against fp32 with uint8 in and out, {SIDE}x{SIDE}")
+    for column in ("form", "kB", "mean", "most", "dB", "ms", "speed", "Web ms", "OpenCV DNN"):
+        table.add_column(column)
+    for row in rows:
+        web = row["web"]
+        table.add_row(
+            f"{row['precision']} {row['io']}", f"{row['bytes'] / 1000:.0f}", f"{row['mean']:.3f}", f"{row['most']:g}",
+            f"{row['psnr']:.1f}", f"{1000 * row['seconds']:.0f}", f"{row['ratio']:.2f}",
+            web.get("error") or f"{web['milliseconds']:.0f}", row["opencv"],
+        )  # fmt: skip
+    Console(width=160).print(table)
+
+
+if __name__ == "__main__":
+    main()
