@@ -71,15 +71,15 @@ def read_image(path: str | Path) -> Picture:
 def _to_picture(image: Image.Image) -> Picture:
     exif = image.getexif()
     info: dict[str, Any] = {key: image.info[key] for key in ("dpi", "xmp") if key in image.info}
-    upright = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)  # a copy would cost four bytes a pixel, as would convert() below
     for tag in (_ORIENTATION, *_LAYOUT_TAGS):
         exif.pop(tag, None)
-    upright = _to_srgb(_to_eight_bits(upright), image.info.get("icc_profile"))
+    upright = _to_srgb(_to_eight_bits(image), image.info.get("icc_profile"))
     alpha = None
     if "A" in upright.getbands() or "transparency" in upright.info:
         upright = upright.convert("RGBA")
         alpha = np.asarray(upright.getchannel("A"))
-    rgb = np.asarray(upright.convert("RGB"))
+    rgb = np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
     return Picture(rgb, alpha, exif.tobytes() if len(exif) else b"", info)
 
 
