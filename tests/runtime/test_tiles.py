@@ -6,8 +6,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from PIL import Image
 
+from onestroke.cli.main import main as cli
 from onestroke.errors import ImageError, ModelError
+from onestroke.images import read_image
 from onestroke.runtime import memory, tiles
 from onestroke.runtime.session import open_model
 from onestroke.runtime.stylize import Stylizer
@@ -111,6 +114,16 @@ def test_the_stylizer_cuts_what_does_not_fit(shaky, whole, monkeypatch):
     whole(photo)
     small(photo[:, :8, :8])
     assert len(calls) == 5
+
+
+def test_the_flag(model, tmp_path, capsys):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(scene(120, 80)).save(photo)
+    assert cli(["stylize", str(model), str(photo), "--memory", "0"]) == 2
+    assert "memory: 0 is too little" in capsys.readouterr().err
+    assert cli(["stylize", str(model), str(photo), "--memory", "1"]) == 0
+    wanted = Stylizer(model, "cpu", memory=100_000)(read_image(photo).rgb).astype(int)
+    assert np.abs(read_image(tmp_path / "photo-stripes.png").rgb - wanted).max() <= 1
 
 
 def test_files_are_removed_even_after_an_error(shaky, tmp_path, monkeypatch):
