@@ -23,7 +23,8 @@ def draw(photo: Array, styles: Sequence[str | Path], longer: int) -> Array:
     small = resize(photo, longer=longer)
     pictures = [("photo", small)] + [(Path(style).stem, Stylizer(style, "cpu")(small)) for style in styles]
     height, width = small.shape[:2]
-    columns = math.ceil(math.sqrt(len(pictures) * height / width))
+    least = math.ceil(math.sqrt(len(pictures) * height / width))
+    columns = min((least, least + 1), key=lambda count: -len(pictures) % count)  # whichever leaves fewer places empty
     rows = math.ceil(len(pictures) / columns)
     size = (columns * (width + GAP) + GAP, rows * (height + LABEL + GAP) + GAP)
     sheet, font = Image.new("RGB", size, "white"), ImageFont.load_default(15)
