@@ -163,7 +163,6 @@ def _loss(config: TrainConfig, painting: Array, photos: data.PhotoModule, device
         style_weight=config.style_weight,
         content_weight=config.content_weight,
         tv_weight=config.tv_weight,
-        steady_weight=config.steady_weight,
     ).to(device)
 
 

@@ -90,21 +90,6 @@ class TotalVariationLoss(nn.Module):
         return total_variation(x) / self.unit
 
 
-class SteadinessLoss(nn.Module):
-    """Squared distance of two paintings that should be one; 1.0 = what two unrelated photos cost (twice their variance)."""
-
-    unit: Tensor
-
-    def __init__(self, photos: Tensor) -> None:
-        """A sample of photos [N, 3, H, W] in [0, 1]."""
-        super().__init__()
-        self.register_buffer("unit", 2 * _full(photos).var((2, 3), unbiased=False).mean())
-
-    def forward(self, one: Tensor, other: Tensor) -> Tensor:
-        """Both [N, 3, H, W] in [0, 1], to a scalar."""
-        return (_full(one) - _full(other)).square().mean() / self.unit
-
-
 class PerceptualLoss(nn.Module):
     """All terms of one style: a dict of dimensionless scalars, and their weighted sum.
 
@@ -122,11 +107,10 @@ class PerceptualLoss(nn.Module):
         style_weight: float = 1.0,
         content_weight: float = 0.25,
         tv_weight: float = 0.05,
-        steady_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.vgg = vgg
-        self.weights = {"style": style_weight, "content": content_weight, "tv": tv_weight, "steady": steady_weight}
+        self.weights = {"style": style_weight, "content": content_weight, "tv": tv_weight}
         layers = {*style_layers, *content_layers}
         with torch.no_grad():
             wanted = vgg(painting, style_layers)
@@ -135,7 +119,8 @@ class PerceptualLoss(nn.Module):
             sample = {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
             self.style = nn.ModuleDict({layer: StyleLoss(wanted[layer], sample[layer]) for layer in style_layers})
             self.content = nn.ModuleDict({layer: ContentLoss(sample[layer]) for layer in content_layers})
-            self.tv, self.steady = TotalVariationLoss(photos), SteadinessLoss(photos)
+            self.tv = TotalVariationLoss(photos)
+            self.steady = ContentLoss(photos)  # of pixels, between two paintings that should be one
 
     def wanted(self, photos: Tensor) -> dict[str, Tensor]:
         """The photos' content features, for callers that need them more than once."""

@@ -37,10 +37,8 @@ class Codec:
 _USUAL = (".mp4", ".m4v", ".mov", ".mkv", ".ts")
 # Painted frames are all edges, which low quality turns to mush: the defaults look lossless at a glance.
 CODECS = {
-    "h264": Codec("libx264", (".mp4", ".m4v", ".mov", ".mkv", ".ts"), 18, 51, {"preset": "medium"}),
-    "h265": Codec(
-        "libx265", (".mp4", ".m4v", ".mov", ".mkv", ".ts"), 21, 51, {"preset": "fast", "x265-params": "log-level=none"}
-    ),
+    "h264": Codec("libx264", _USUAL, 18, 51, {"preset": "medium"}),
+    "h265": Codec("libx265", _USUAL, 21, 51, {"preset": "fast", "x265-params": "log-level=none"}),
     "av1": Codec("libsvtav1", (".mp4", ".m4v", ".mkv", ".webm"), 26, 63, {"preset": "8"}),
     "prores": Codec("prores_ks", (".mov", ".mkv"), None, 0, {"profile": "3", "vendor": "apl0"}),
 }
