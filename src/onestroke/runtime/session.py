@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 
 from onestroke.card import ModelCard
 from onestroke.errors import ModelError
@@ -29,12 +30,20 @@ class Model:
 
     def run(self, images: Array, strength: float = 1.0) -> Array:
         """uint8 [N, H, W, 3] RGB to the same shape; H, W at least the card's minimum; strength: 0 to the card's `strongest`."""
-        if self.card.io == "uint8":
-            feed = {"image": images, "strength": np.asarray(strength, np.float32)}
-            return self.session.run(["stylized"], feed)[0]  # type: ignore[no-any-return]
-        planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
-        out = self.session.run(["stylized"], {"image": planes, "strength": np.asarray(strength, np.float32)})[0]
-        return np.clip(out * 255 + 0.5, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)  # type: ignore[no-any-return]
+        feed = {"image": as_input(images, self.card), "strength": np.asarray(strength, np.float32)}
+        return levels(self.session.run(["stylized"], feed)[0], self.card)
+
+
+def as_input(images: Array, card: ModelCard) -> NDArray[Any]:
+    """uint8 [N, H, W, 3] as the model's graph wants it."""
+    return images if card.io == "uint8" else np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
+
+
+def levels(result: NDArray[Any], card: ModelCard) -> Array:
+    """What the model's graph returns, as uint8 [N, H, W, 3]."""
+    if card.io == "uint8":
+        return result
+    return np.clip(result * 255 + 0.5, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
 def boxed_styles() -> list[str]:

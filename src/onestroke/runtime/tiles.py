@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from onestroke.images import Array
 from onestroke.runtime.keep import Kept
-from onestroke.runtime.session import Model
+from onestroke.runtime.session import Model, as_input, levels
 
 if TYPE_CHECKING:
     from onestroke.runtime.graph import Phase
@@ -113,7 +113,7 @@ class Tiler:
                     continue
                 for strip in cut:
                     result = session.run(None, self._feed(session, phase, strip, strip is cut[-1], photo, kept))
-                    yield strip.start * multiple, levels(result[0], self.model)
+                    yield strip.start * multiple, levels(result[0], self.model.card)[0]
 
     def _open(self, phase: Phase, scales: list[Scale]) -> Any:
         options = onnxruntime.SessionOptions()
@@ -146,22 +146,8 @@ class Tiler:
         """The rows of the photo, and of what was kept, that the phase's part of the graph takes for a strip."""
         multiple, feed = self.model.card.multiple, strip.rows(phase.rate, last)
         if "image" in {value.name for value in session.get_inputs()}:
-            feed["image"] = as_input(photo[strip.top * multiple : strip.bottom * multiple], self.model)
+            feed["image"] = as_input(photo[None, strip.top * multiple : strip.bottom * multiple], self.model.card)
         if phase.sources:
             for name, rows in zip(phase.sources, kept.read(strip.top, strip.bottom), strict=True):
                 feed[f"{name}:in"] = rows
         return feed
-
-
-def as_input(rows: Array, model: Model) -> NDArray[Any]:
-    """uint8 [h, W, 3] as the model's graph wants it."""
-    if model.card.io == "uint8":
-        return rows[None]
-    return np.ascontiguousarray(rows.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
-
-
-def levels(result: NDArray[Any], model: Model) -> Array:
-    """What the model's graph returns, as uint8 [h, W, 3]."""
-    if model.card.io == "uint8":
-        return result[0]  # type: ignore[no-any-return]
-    return np.clip(result[0] * 255 + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0)  # type: ignore[no-any-return]
