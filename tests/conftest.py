@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from onestroke.runtime.stylize import Stylizer
 from onestroke.samples import scenes
 
 
@@ -38,16 +39,31 @@ def painting(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def model(tmp_path_factory) -> Path:
-    """An exported, untrained onestroke network: stylising is what it is tested for, not beauty."""
+def exported(network: str, path: Path) -> Path:
+    """An untrained network, exported to `path`: stylising is what it is tested for, not beauty."""
     import torch
 
     from onestroke.fast import networks
     from onestroke.fast.export import export, make_card
 
     torch.manual_seed(0)
-    net = networks.build("onestroke").eval()
-    path = tmp_path_factory.mktemp("model") / "stripes.onnx"
-    export(net, make_card("stripes", "onestroke", net, painting="stripes.png", licence=""), path)
+    net = networks.build(network).eval()
+    export(net, make_card(path.stem, network, net, painting=f"{path.stem}.png", licence=""), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """The default network."""
+    return exported("onestroke", tmp_path_factory.mktemp("model") / "stripes.onnx")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Path:
+    """The smallest network, for tests that paint many frames."""
+    return exported("tiny", tmp_path_factory.mktemp("tiny") / "dots.onnx")
+
+
+@pytest.fixture(scope="session")
+def painter(tiny) -> Stylizer:
+    return Stylizer(tiny, "cpu")
