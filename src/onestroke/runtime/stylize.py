@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,9 @@ class Stylizer:
 
     def __init__(self, model: str | Path, device: str = "auto", memory: int | None = None) -> None:
         self.model = open_model(model, device)
-        self._path, self._memory = find_model(model), memory
+        self._memory = memory
+        # The frames of a video share one strength, and so one reading of the graph.
+        self._tiler = lru_cache(1)(partial(Tiler, self.model, find_model(model)))
 
     @property
     def card(self) -> ModelCard:
@@ -72,7 +75,7 @@ class Stylizer:
         pixels = photos.shape[1] * photos.shape[2]
         if len(photos) * pixels * _HUNGRIEST <= memory:
             return self.model.run(photos, strength)
-        tiler = Tiler(self.model, self._path, strength)
+        tiler = self._tiler(strength)
         if len(photos) * pixels * tiler.bytes_per_pixel <= memory:
             return self.model.run(photos, strength)
         result = np.empty_like(photos)
