@@ -15,7 +15,7 @@ import numpy as np
 from onestroke.card import ModelCard
 from onestroke.fast.export import export_run
 from onestroke.images import Array
-from onestroke.runtime.session import Model, open_model
+from onestroke.runtime.session import Model, as_input, levels, open_model
 
 SIDE, REPEATS = 512, 9
 # Seconds in which the threads of the session before go to sleep: until then they spin, and take the processor from the next.
@@ -69,10 +69,9 @@ def in_opencv(path: Path, model: Model) -> str:
         for height, width in ((64, 80), (97, 131)):
             photo = _noise(height, width)
             network = cv2.dnn.readNetFromONNX(str(path))
-            network.setInput(photo if model.card.io == "uint8" else photo.transpose(0, 3, 1, 2).astype(np.float32) / 255)
-            found = np.asarray(network.forward())
-            levels = found if model.card.io == "uint8" else np.clip(found * 255 + 0.5, 0, 255).transpose(0, 2, 3, 1)
-            most = max(most, int(np.abs(levels.astype(np.int32) - model.run(photo)).max()))
+            network.setInput(as_input(photo, model.card))
+            found = levels(np.asarray(network.forward()), model.card)
+            most = max(most, int(np.abs(found.astype(np.int32) - model.run(photo)).max()))
     except (cv2.error, ValueError) as error:
         return f"no ({' '.join(str(getattr(error, 'err', error)).split())[:120]})"
     return f"runs ({cv2.__version__}; at most {most} of 255 from ONNX Runtime)"

@@ -13,7 +13,7 @@ from torch import nn
 from onestroke.card import ModelCard
 from onestroke.fast.photos import read_rgb
 from onestroke.images import Array
-from onestroke.runtime.session import open_model
+from onestroke.runtime.session import as_input, levels, open_model
 from onestroke.samples.photos import held_out_photos
 
 # Batch, height, width at which ONNX Runtime must agree with torch: small, odd, video, panorama, batch.
@@ -35,11 +35,8 @@ def parity(wrapper: nn.Module, card: ModelCard, path: Path) -> dict[str, float]:
     most, total, squares, count = 0.0, 0.0, 0.0, 0
     for images, strength in _scenes(card) if card.precision == "fp32" else _photos(card):
         with torch.no_grad():
-            if card.io == "uint8":
-                wanted = wrapper(torch.from_numpy(images), torch.tensor(strength)).numpy()
-            else:
-                planes = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-                wanted = (wrapper(planes, torch.tensor(strength)) * 255 + 0.5).clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+            painted = wrapper(torch.from_numpy(as_input(images, card)), torch.tensor(strength))
+            wanted = levels(painted.numpy(), card)
         difference = np.abs(model.run(images, strength).astype(np.int32) - wanted)
         most, total, count = max(most, float(difference.max())), total + float(difference.sum()), count + difference.size
         squares += float((difference**2).sum())
