@@ -32,13 +32,12 @@ from rich.console import Console
 from rich.table import Table
 
 from onestroke.fast import export, networks
+from onestroke.fast.check import PAUSE
 
 # Names of a network's operators in the table of where the time goes: ONNX Runtime's own are many.
 KINDS = {"Conv": "convolution", "ReorderInput": "layout", "ReorderOutput": "layout", "Transpose": "layout",
          "DepthToSpace": "layout", "Pad": "padding", "Gather": "padding", "InstanceNormalization": "norm",
          "Upsample": "upsampling", "Resize": "upsampling"}  # fmt: skip
-# Seconds in which the threads of the session before go to sleep: until then they spin, and take the processor from the next.
-PAUSE = 0.1
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ class Source(Protocol):
 
     clip: Clip
     times: list[int]
+    last_duration: int
 
     def frames(self, skip: int = 0) -> Iterator[Frame]:
         """The frames after the first `skip`."""
@@ -47,6 +48,12 @@ class Report:
     stopped: str = ""
     resumable: bool = False
     notes: list[str] = field(default_factory=list)
+
+
+def shown(source: Source, count: int) -> tuple[list[int], int]:
+    """When each of the first `count` frames (at least one) is shown, and when the last ends, in the clip's time base."""
+    times = source.times[:count]
+    return times, source.times[count] if len(source.times) > count else times[-1] + source.last_duration
 
 
 class Painter:

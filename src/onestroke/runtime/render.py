@@ -12,7 +12,7 @@ from onestroke.runtime.animation import ANIMATIONS, Animation, AnimationWriter, 
 from onestroke.runtime.clip import Frame
 from onestroke.runtime.encode import CODECS, CONTAINERS
 from onestroke.runtime.opening import SEQUENCE, STDIN
-from onestroke.runtime.paint import Painter, Report, Watch, named, run
+from onestroke.runtime.paint import Painter, Report, Watch, named, run, shown
 from onestroke.runtime.pipe import STDOUT, stream
 from onestroke.runtime.read import Reader
 from onestroke.runtime.settings import Settings
@@ -60,8 +60,7 @@ def _to_animation(stylizer: Stylizer, source: str, target: Path, settings: Setti
         run(reader, Painter(stylizer, settings, reader.clip), writer.write, named(watch, report), report)
         if not report.frames:
             raise VideoError(f"{target}: {report.stopped} before the first frame was painted")
-        times = reader.times[: report.frames]
-        end = reader.times[len(times)] if len(reader.times) > len(times) else times[-1] + reader.last_duration
+        times, end = shown(reader, report.frames)
         temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from onestroke.errors import ConfigError, VideoError
 from onestroke.runtime.animation import Animation
 from onestroke.runtime.encode import SEGMENT, Encoding, Segments
 from onestroke.runtime.mux import join
-from onestroke.runtime.paint import Painter, Report, Watch, run
+from onestroke.runtime.paint import Painter, Report, Watch, run, shown
 from onestroke.runtime.read import Reader
 from onestroke.runtime.settings import Settings
 from onestroke.runtime.stylize import Stylizer
@@ -69,8 +69,7 @@ def stylize_video(
 
 def _join(reader: Reader | Animation, segments: Segments, target: Path, report: Report) -> list[str]:
     """Put the parts together under a temporary name, then in place; returns what is to be said about it."""
-    times = reader.times[: report.frames]
-    end = reader.times[len(times)] if len(reader.times) > len(times) else times[-1] + reader.last_duration
+    times, end = shown(reader, report.frames)
     joined = _joined(segments, target)
     job = joined, segments.files, times, end, reader.clip, segments.encoding, reader.original, reader.painted
     notes = join(*job, whole=not report.stopped)
