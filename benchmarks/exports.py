@@ -1,7 +1,7 @@
 """What each form of an exported model costs and is worth: size, difference, speed, and what runs it.
 
     uv run benchmarks/exports.py runs/styles/great_wave
-    uv run --with opencv-python-headless benchmarks/exports.py runs/styles/great_wave --web FOLDER/node_modules
+    uv run benchmarks/exports.py runs/styles/great_wave --web FOLDER/node_modules
 
 Every precision and io of one run is exported, and all are run in one process in turns, at 512x512 on the CPU. OpenCV's column
 is filled where it is installed, that of ONNX Runtime Web where `--web` names a node_modules folder with it (web.mjs).

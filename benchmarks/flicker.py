@@ -1,8 +1,7 @@
 """How steady paintings of moving pictures are: warping error, against the input's own and a reference model's.
 
     uv run benchmarks/flicker.py --model steady.onnx --reference plain.onnx --photos photos/
-    uv run --with opencv-python-headless benchmarks/flicker.py --model a.onnx b.onnx --reference plain.onnx --photos photos/ \\
-        --clips clips/
+    uv run benchmarks/flicker.py --model a.onnx b.onnx --reference plain.onnx --photos photos/ --clips clips/
 
 Frames t and t + 1 are painted, painting t is moved by the motion of the input, and what then differs from painting t + 1 is
 the error: root mean square, in levels of 255. On photos the camera moves in a known way and each frame has noise of its
@@ -14,7 +13,6 @@ fast pan goes by whole pixels and blurs nothing.) Look at the paintings too: a p
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -30,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from onestroke.images import find_images, read_image, resize
+from onestroke.runtime.steady import Steady
 from onestroke.runtime.stylize import Stylizer
 
 Pixels = NDArray[np.uint8]
@@ -62,29 +62,28 @@ def main() -> None:
     parser.add_argument("--model", nargs="+", required=True, help=".onnx files or styles in the box")
     parser.add_argument("--reference", required=True, help=".onnx file or style to compare with")
     parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--clips", type=Path, help="folder of videos; needs OpenCV")
+    parser.add_argument("--clips", type=Path, help="folder of videos")
     parser.add_argument("--count", type=int, default=6, help="photos to use (default: 6)")
+    parser.add_argument("--steady", action="store_true", help="judge each model once more with `stylize --steady`")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--folder", type=Path, default=Path("runs/benchmarks"))
     flags = parser.parse_args()
     console = Console(width=140)
     pairs = list(moved_photos(flags.photos, flags.count))
     if flags.clips:
-        try:
-            pairs += list(clips(flags.clips, importlib.import_module("cv2")))
-        except ImportError:
-            console.print("clips left out: no OpenCV here; uv run --with opencv-python-headless benchmarks/flicker.py ...")
+        pairs += list(clips(flags.clips))
     if not pairs:
         parser.error(f"{flags.photos}: no photos there")
     names = list(dict.fromkeys([flags.reference, *flags.model]))
     own = _by_scene(pairs, [pair.error(pair.first, pair.second) for pair in pairs])
     found = {name: judge(Stylizer(name, flags.device), pairs) for name in names}
+    found |= {f"{name} --steady": judge(Stylizer(name, flags.device), pairs, held=True) for name in names if flags.steady}
     rows = [
-        {"model": Path(name).stem, "scene": scene, "pairs": sum(pair.scene == scene for pair in pairs)}
+        {"model": Path(name).name.replace(".onnx", ""), "scene": scene, "pairs": sum(pair.scene == scene for pair in pairs)}
         | {"error": error, "input": own[scene], "times_input": error / own[scene]}
         | {"times_reference": error / found[flags.reference][scene]}
-        for name in names
-        for scene, error in found[name].items()
+        for name, errors in found.items()
+        for scene, error in errors.items()
     ]
     flags.folder.mkdir(parents=True, exist_ok=True)
     (flags.folder / "flicker.json").write_text(json.dumps(rows, indent=1))
@@ -92,9 +91,14 @@ def main() -> None:
     _plot(rows, flags.folder / "flicker.png")
 
 
-def judge(paint: Callable[[Pixels], Pixels], pairs: list[Pair]) -> dict[str, float]:
-    """Error of each scene: root mean square, in levels."""
-    return _by_scene(pairs, [pair.error(paint(pair.first), paint(pair.second)) for pair in pairs])
+def judge(paint: Callable[[Pixels], Pixels], pairs: list[Pair], held: bool = False) -> dict[str, float]:
+    """Error of each scene: root mean square, in levels. `held`: as `--steady` holds the second frame to the first."""
+
+    def error(pair: Pair) -> float:
+        hold = Steady() if held else lambda photo, painted: painted
+        return pair.error(*(hold(frame, paint(frame)) for frame in (pair.first, pair.second)))
+
+    return _by_scene(pairs, [error(pair) for pair in pairs])
 
 
 def _by_scene(pairs: list[Pair], squares: list[float]) -> dict[str, float]:
@@ -135,18 +139,18 @@ def _noisy(rng: np.random.Generator, frame: Pixels) -> Pixels:
     return np.clip(frame + rng.normal(0, NOISE, frame.shape) + 0.5, 0, 255).astype(np.uint8)
 
 
-def clips(folder: Path, cv2: Any) -> Iterator[Pair]:
+def clips(folder: Path) -> Iterator[Pair]:
     """Neighbouring frames of each video in the folder, by the name of its file; scene cuts and chaos are left out."""
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in (".mp4", ".mkv", ".mov", ".webm", ".avi")):
         with av.open(str(path)) as container:
             frames = [resize(f.to_ndarray(format="rgb24"), longer=SIDE) for f in islice(container.decode(video=0), FRAMES)]
         for i in np.unique(np.linspace(0, len(frames) - 2, PAIRS).astype(int)) if len(frames) > 1 else ():
-            pair = _followed(path.stem, frames[i], frames[i + 1], cv2)
+            pair = _followed(path.stem, frames[i], frames[i + 1])
             if pair.mask.mean() >= FOLLOWED:
                 yield pair
 
 
-def _followed(scene: str, first: Pixels, second: Pixels, cv2: Any) -> Pair:
+def _followed(scene: str, first: Pixels, second: Pixels) -> Pair:
     """A pair whose motion is estimated both ways; where the two disagree, something was hidden (Sundaram 2010)."""
     estimate = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)]

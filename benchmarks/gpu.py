@@ -17,16 +17,14 @@ import threading
 import time
 from pathlib import Path
 
-from quality import judge
+from quality import PUBLISHED, judge
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.config import TrainConfig, add_flags, merge
+from onestroke.config import TrainConfig, add_flags, merge, read_yaml
 from onestroke.fast.prepare import prepare
 from onestroke.fast.run import train
 from onestroke.runtime.stylize import Stylizer
-
-PUBLISHED = {"network": "johnson", "optimizer": "adam", "rate": 1e-3, "batch": 4, "warmup": 0}
 
 
 class Utilisation(threading.Thread):
@@ -58,7 +56,7 @@ def main() -> None:
     config = merge(TrainConfig(), {"val_photos": 40} | flags, "flags")
     console = Console()
     materials = prepare(config, console)
-    runs = {"onestroke": config, "johnson as published": merge(config, PUBLISHED | {"steps": published}, "published")}
+    runs = {"onestroke": config, "johnson as published": merge(config, read_yaml(PUBLISHED) | {"steps": published}, PUBLISHED)}
     rows = []
     for name, chosen in runs.items():
         watch, began = Utilisation(), time.monotonic()

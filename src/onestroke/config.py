@@ -90,11 +90,11 @@ class TrainConfig:
 # What a CPU run changes: it ends in minutes and still shows the style.
 QUICK: dict[str, Any] = {
     "size": 128,
-    "batch": 4,
+    "batch": 2,
     "style_size": 256,
-    "steps": 400,
+    "steps": 800,
     "minutes": 4.0,
-    "warmup": 20,
+    "warmup": 40,
     "val_every": 100,
     "preview_every": 100,
     "save_every": 50,

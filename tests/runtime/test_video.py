@@ -118,6 +118,23 @@ def test_a_file_cut_short_gives_what_is_there(painter, tmp_path):
     assert 5 < report.frames < 30 and len(shown(tmp_path / "out.mkv")[0]) == report.frames
 
 
+def test_an_mp4_cut_short_gives_what_is_there_and_says_so(painter, tmp_path):
+    """A download that stopped: the index at its beginning announces more than there is."""
+    whole = make_clip(tmp_path / "whole.mp4", STEADY, size=(160, 96), options={"crf": "4"})
+    first = tmp_path / "first.mp4"
+    with av.open(str(whole)) as file, av.open(str(first), "w", options={"movflags": "faststart"}) as out:
+        stream = out.add_stream_from_template(file.streams.video[0])
+        for packet in file.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(first.read_bytes()[: first.stat().st_size * 2 // 3])
+    report = render(painter, str(cut), tmp_path / "out.mp4", Settings(), go_on)
+    assert 5 < report.frames < 30 and len(shown(tmp_path / "out.mp4")[0]) == report.frames
+    assert f"announces 30 frames, but only {report.frames} can be read" in " ".join(report.notes)
+
+
 def test_a_broken_frame_shows_the_one_before(painter, tmp_path):
     """Mpeg-4 part 2 without B-frames: the damaged packet is known."""
     whole = make_clip(
@@ -136,17 +153,20 @@ def test_a_broken_frame_shows_the_one_before(painter, tmp_path):
     assert np.abs(frames[4].astype(int) - frames[3]).mean() < 2 < np.abs(frames[5].astype(int) - frames[3]).mean()
 
 
-def test_a_stopped_run_is_playable_and_goes_on_to_the_same_frames(painter, clip, tmp_path, monkeypatch):
-    monkeypatch.setattr(encode, "SEGMENT", 8)
-    monkeypatch.setattr(video, "SEGMENT", 8)
+@pytest.mark.parametrize("steady", [False, True])
+def test_a_stopped_run_is_playable_and_goes_on_to_the_same_frames(painter, clip, tmp_path, monkeypatch, steady):
+    for module in (encode, paint, video):
+        monkeypatch.setattr(module, "SEGMENT", 8)
     whole, target = tmp_path / "whole.mp4", tmp_path / "out.mp4"
-    render(painter, str(clip), whole, Settings(), go_on)
-    report = render(painter, str(clip), target, Settings(), lambda done, total: done >= 19)
+    render(painter, str(clip), whole, Settings(steady=steady), go_on)
+    report = render(painter, str(clip), target, Settings(steady=steady), lambda done, total: done >= 19)
     assert (report.stopped, report.frames, report.resumable) == ("interrupted", 19, True)
     assert shown(target)[0] == shown(clip)[0][:19]
     assert 0.6 < len(copied(target, "audio")) / 47 < 0.9  # the sound ends with the pictures
     seen = []
-    assert not render(painter, str(clip), target, Settings(resume=True), lambda done, total: seen.append(done)).stopped
+    assert not render(
+        painter, str(clip), target, Settings(resume=True, steady=steady), lambda done, total: seen.append(done)
+    ).stopped
     assert seen[0] == 16 and seen[-1] == 30
     for a, b in zip(shown(target)[1], shown(whole)[1], strict=True):
         assert np.array_equal(a, b)
@@ -273,6 +293,7 @@ def test_batches_give_the_same_video(painter, clip, tmp_path, monkeypatch):
     [
         (["SOUND", "-o", "x.mp4"], "no video in it, only sound"),
         (["EMPTY", "-o", "x.mp4"], "not a video, or a damaged one"),
+        (["CUT", "-o", "x.mp4"], "not a video, or a damaged one"),
         (["CLIP", "-o", "x.mp4", "--codec", "prores"], "prores does not go into a .mp4; use .mov or .mkv"),
         (["CLIP", "-o", "x.mp4", "--codec", "divx"], "codec: unknown 'divx'"),
         (["CLIP", "-o", "x.mp4", "--quality", "90"], "quality: 90 is wrong"),
@@ -290,7 +311,9 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tiny, clip, t
         frame.sample_rate = 48000
         out.mux([*stream.encode(frame), *stream.encode(None)])
     (tmp_path / "empty.mp4").touch()
+    (tmp_path / "cut.mp4").write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])  # the index at its end is lost
     names = {"CLIP": str(clip), "SOUND": str(tmp_path / "sound.mp4"), "EMPTY": str(tmp_path / "empty.mp4")}
+    names["CUT"] = str(tmp_path / "cut.mp4")
     given = [str(tmp_path / a) if a.startswith("x.") else names.get(a, a) for a in arguments]
     assert cli(["stylize", str(tiny), *given]) == 2
     error = capfd.readouterr().err

@@ -28,6 +28,7 @@ EXAMPLES = """examples:
   onestroke stylize wave.onnx panorama.jpg --brush 1024      large strokes, the detail of the photo kept
   onestroke stylize wave.onnx clip.mp4                       writes clip-wave.mp4, sound kept
   onestroke stylize wave.onnx clip.mp4 --codec h265 --quality 24 --resume
+  onestroke stylize wave.onnx clip.mp4 --steady              less flicker, for films with much noise
   onestroke stylize wave.onnx clip.mp4 -o painted.gif --size 480
   onestroke stylize wave.onnx frames/%05d.png -o film.mp4 --fps 24
   onestroke stylize wave.onnx webcam --size 640
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     video = made.add_argument_group("videos")
     video.add_argument("--codec", metavar="NAME", help="h264 (default), h265, av1, prores; gif, webp, apng; png: a sequence")
     video.add_argument("--quality", type=int, metavar="CRF", help="smaller is better; default: 18 for h264, 21 h265, 26 av1")
+    video.add_argument("--steady", action="store_true", help="mix each frame with those before, moved along (needs OpenCV)")
     video.add_argument("--fps", type=float, metavar="N", help="frames a second of a numbered sequence; default: 25")
     video.add_argument("--resume", action="store_true", help="go on from a run that was stopped; leave out what is done")
     return made
@@ -75,11 +77,16 @@ def main(arguments: Sequence[str]) -> int:
     from onestroke.runtime.files import plan
     from onestroke.runtime.session import find_model
     from onestroke.runtime.settings import Settings
+    from onestroke.runtime.steady import Steady
     from onestroke.runtime.stylize import Stylizer
 
     brush = None if flags.brush is None else Brush.parse(flags.brush)
     rate = None if flags.fps is None else Fraction(flags.fps).limit_denominator(1001)
-    settings = Settings(flags.strength, flags.keep_colors, flags.size, flags.codec, flags.quality, rate, flags.resume, brush)
+    settings = Settings(
+        flags.strength, flags.keep_colors, flags.size, flags.codec, flags.quality, rate, flags.resume, brush, flags.steady
+    )
+    if settings.steady:
+        Steady()  # so that it is missed before anything is opened
     live = flags.inputs[0] if len(flags.inputs) == 1 and flags.inputs[0].partition(":")[0] == "webcam" else None
     jobs = [] if live else plan(flags.inputs, flags.out, find_model(flags.model).stem, flags.overwrite, settings)
     stylizer = Stylizer(flags.model, flags.device, flags.memory)

@@ -22,7 +22,8 @@ from onestroke.perception.losses import PairLoss, PerceptualLoss
 CHECKPOINT, CONFIG, OBJECTIVE = "last.ckpt", "config.yaml", "objective.yaml"
 # A smoothed loss this many times its lowest value so far counts as exploded (batches differ by less than 3).
 EXPLODED = 5.0
-ADAM_RATE = 0.002
+# Peak rates, this one and those of NETWORKS, were found with this batch; larger ones do not get more.
+ADAM_RATE, RATES_BATCH = 0.002, 4
 # The weakest strength that is trained: further down a photo shines through so much that nothing is left to learn.
 WEAKEST = 0.2
 # The share of steps at other strengths than 1: with a half they cost 3 % of the objective at 1 (docs/experiments.md).
@@ -68,8 +69,9 @@ def make_optimizer(config: TrainConfig, net: nn.Module) -> torch.optim.Optimizer
 
 
 def peak_rate(config: TrainConfig) -> float:
-    """The rate asked for, or what suits the optimiser and the network."""
-    return config.rate or (networks.NETWORKS[config.network].rate if config.optimizer == "muon" else ADAM_RATE)
+    """The rate asked for, or what suits the optimiser, the network and the batch: noisier gradients want shorter steps."""
+    best = networks.NETWORKS[config.network].rate if config.optimizer == "muon" else ADAM_RATE
+    return config.rate or best * min(1.0, config.batch / RATES_BATCH) ** 0.5
 
 
 def rate_at(step: int, config: TrainConfig) -> float:

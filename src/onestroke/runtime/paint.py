@@ -13,7 +13,9 @@ import numpy as np
 from onestroke.images import Array
 from onestroke.runtime.clip import Clip, Frame
 from onestroke.runtime.cuts import Cuts
+from onestroke.runtime.encode import SEGMENT
 from onestroke.runtime.settings import Settings
+from onestroke.runtime.steady import Steady
 from onestroke.runtime.stylize import Stylizer
 from onestroke.runtime.threads import Behind, ahead
 
@@ -57,13 +59,15 @@ def shown(source: Source, count: int) -> tuple[list[int], int]:
 
 
 class Painter:
-    """Paints the frames of one video in turn."""
+    """Paints the frames of one video in turn. Raises ConfigError for settings that cannot be had here."""
 
     def __init__(self, stylizer: Stylizer, settings: Settings, clip: Clip) -> None:
         self.stylizer, self.settings, self.clip = stylizer, settings, clip
         self._how = (settings.strength, settings.keep_colors, settings.brush)
         self.cuts: list[float] = []
         self._is_cut = Cuts()
+        self._steady = Steady() if settings.steady else None
+        self._count = 0
         self._last: Array | None = None
         fits = max(1, _BATCH_PIXELS // (clip.width * clip.height))
         self.batch = min(8, fits) if stylizer.model.device == "cuda" else 1  # a CPU is busy with one
@@ -72,14 +76,25 @@ class Painter:
         """The frames painted; repeated ones get the painting of the frame before them."""
         fresh = [not frame.repeated or (self._last is None and i == 0) for i, frame in enumerate(frames)]
         photos = [frame.rgb for frame, is_fresh in zip(frames, fresh, strict=True) if is_fresh]
-        self.cuts += [float(frame.pts * self.clip.time_base) for frame in frames if self._is_cut(frame.rgb)]
+        cut = [self._is_cut(frame.rgb) for frame in frames]
+        self.cuts += [float(frame.pts * self.clip.time_base) for frame, begins in zip(frames, cut, strict=True) if begins]
         done = iter(self.stylizer(np.stack(photos), *self._how) if photos else ())
         painted = []
-        for frame, is_fresh in zip(frames, fresh, strict=True):
-            self._last = next(done) if is_fresh else self._last
+        for frame, is_fresh, begins in zip(frames, fresh, cut, strict=True):
+            if is_fresh:
+                self._last = self._held(frame.rgb, next(done), begins)
             assert self._last is not None
             painted.append(replace(frame, rgb=self._last))
+            self._count += 1
         return painted
+
+    def _held(self, photo: Array, painted: Array, begins: bool) -> Array:
+        """The painting, held still where that is asked for: anew with each scene, and each segment, where a run may resume."""
+        if self._steady is None:
+            return painted
+        if begins or self._count % SEGMENT == 0:
+            self._steady.restart()
+        return self._steady(photo, painted)
 
 
 def named(watch: Watch, report: Report) -> Watch:

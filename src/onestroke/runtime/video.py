@@ -39,11 +39,10 @@ def stylize_video(
     Raises VideoError for a target that cannot be written, ConfigError for settings that do not fit.
     """
     encoding = Encoding.choose(target.suffix.lower(), settings.codec, settings.quality)
+    painter, report = Painter(stylizer, settings, reader.clip), Report()
     folder = parts_folder(target)
     _prepare(folder, target, _fingerprint(stylizer, source, settings, encoding), settings.resume)
     segments = Segments(folder, reader.clip, encoding)
-    painter = Painter(stylizer, settings, reader.clip)
-    report = Report()
     try:
         run(reader, painter, segments.write, _until_full(watch, segments, report), report, segments.whole * SEGMENT)
         segments.close()
@@ -132,6 +131,7 @@ def _fingerprint(stylizer: Stylizer, source: str, settings: Settings, encoding: 
         "keep_colors": settings.keep_colors,
         "size": settings.size,
         "brush": str(settings.brush or ""),
+        "steady": settings.steady,
         "rate": str(settings.rate),
         "codec": encoding.name,
         "quality": encoding.quality,

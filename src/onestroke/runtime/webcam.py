@@ -20,6 +20,7 @@ from PIL import Image
 from onestroke.errors import VideoError
 from onestroke.images import Array, resize
 from onestroke.runtime.settings import Settings
+from onestroke.runtime.steady import Steady
 from onestroke.runtime.stylize import Stylizer
 
 CAMERA = re.compile(r"webcam(?::(\w+))?")
@@ -175,6 +176,7 @@ def paint_camera(
         ended.set()
         fresh.set()
 
+    steady = Steady() if settings.steady else None
     thread = threading.Thread(target=see, daemon=True)
     thread.start()
     done = 0
@@ -183,7 +185,8 @@ def paint_camera(
         fresh.clear()
         if newest:
             photo = newest[0] if settings.size is None else resize(newest[0], longer=settings.size)
-            shown = screen.show(stylizer(photo, settings.strength, settings.keep_colors, settings.brush))
+            painted = stylizer(photo, settings.strength, settings.keep_colors, settings.brush)
+            shown = screen.show(steady(photo, painted) if steady else painted)
             done += 1
             if not shown or watch(done):
                 break
