@@ -49,7 +49,8 @@ class Steady:
             keep = self._followed(photo, self._moved(photo_before, at))
             held += keep[..., None] * (self._moved(painted_before, at) - held)
         self._last = photo, grey, held
-        return np.clip(held + 0.5, 0, 255).astype(np.uint8)
+        steadier: Array = np.clip(held + 0.5, 0, 255).astype(np.uint8)
+        return steadier
 
     def _grey(self, photo: Array) -> Array:
         height, width = photo.shape[:2]
@@ -70,12 +71,12 @@ class Steady:
         return right, down
 
     def _moved(self, picture: NDArray[Any], at: tuple[NDArray[np.float32], NDArray[np.float32]]) -> NDArray[Any]:
-        moved: NDArray[Any] = self._cv2.remap(
-            picture, *at, self._cv2.INTER_CUBIC, borderMode=self._cv2.BORDER_REFLECT
-        )  # linear would blur what stays for long
+        # Linear would blur what stays for long.
+        moved: NDArray[Any] = self._cv2.remap(picture, *at, self._cv2.INTER_CUBIC, borderMode=self._cv2.BORDER_REFLECT)
         return moved
 
     def _followed(self, photo: Array, expected: Array) -> NDArray[np.float32]:
         """How much of the painting before to keep, [H, W]: less the more the frame differs from what its motion explains."""
         off = self._cv2.absdiff(photo, expected).mean(-1, dtype=np.float32)
-        return _KEPT * np.exp(-np.square(self._cv2.blur(off, (5, 5)) / _FOLLOWED), dtype=np.float32)
+        keep: NDArray[np.float32] = _KEPT * np.exp(-np.square(self._cv2.blur(off, (5, 5)) / _FOLLOWED))
+        return keep
