@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
+from onestroke.atomic import replacing
 from onestroke.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -181,9 +182,8 @@ def write_yaml(config: DataclassInstance, path: Path) -> None:
 
 def write_mapping(values: Mapping[str, Any], path: Path) -> None:
     """Save `values` as YAML, atomically."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    temporary.write_text(yaml.safe_dump(dict(values), sort_keys=False), encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(yaml.safe_dump(dict(values), sort_keys=False), encoding="utf-8")
 
 
 def add_flags(parser: argparse.ArgumentParser, kind: type[DataclassInstance], skip: tuple[str, ...] = ()) -> None:

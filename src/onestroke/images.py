@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from onestroke.atomic import replacing
 from onestroke.errors import ImageError
 
 Array = NDArray[np.uint8]
@@ -131,16 +131,11 @@ def save_image(path: str | Path, rgb: Array, like: Picture | None = None, qualit
                 image = Image.alpha_composite(white, image).convert("RGB")
     if kind == "TIFF":
         options["compression"] = "tiff_adobe_deflate"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(temporary, format=kind, **options)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            image.save(temporary, format=kind, **options)
     except (OSError, ValueError) as error:
         raise ImageError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def output_format(path: Path) -> str:

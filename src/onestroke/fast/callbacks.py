@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from onestroke.atomic import replacing
 from onestroke.fast.module import StyleModule, to_float
 from onestroke.images import Array, save_image
 from onestroke.interrupt import Interrupt
@@ -47,9 +48,8 @@ class Checkpoint(pl.Callback):
 
     def save(self, trainer: pl.Trainer) -> None:
         """To a temporary name, then a rename: a kill at any moment leaves the old or the new checkpoint whole."""
-        temporary = self.path.with_suffix(".part")
-        trainer.save_checkpoint(temporary)
-        temporary.replace(self.path)
+        with replacing(self.path) as temporary:
+            trainer.save_checkpoint(temporary)
 
 
 class StopOnInterrupt(pl.Callback):

@@ -7,7 +7,6 @@ import importlib.metadata
 import logging
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from onestroke import config as configs
+from onestroke.atomic import replacing
 from onestroke.card import ModelCard
 from onestroke.config import SAMPLE_PAINTING, TrainConfig, style_name
 from onestroke.errors import ConfigError, ModelError
@@ -165,19 +165,15 @@ def export(net: Framed, card: ModelCard, path: Path, photos: Sequence[Array] = (
     wrapper = WRAPPERS[card.io](net).eval()
     model = convert(_trace(wrapper, card), card, photos)
     _shine_through(model.graph, onnx.parser.parse_graph(SHINE[card.io].replace("SOLID", str(card.solid))))
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        _save(model, card, temporary)
-        card = replace(card, parity=parity(wrapper, card, temporary))
-        if wrong := fault(card):
-            raise ModelError(f"{path}: not written: {wrong}")
-        _save(model, card, temporary)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            _save(model, card, temporary)
+            card = replace(card, parity=parity(wrapper, card, temporary))
+            if wrong := fault(card):
+                raise ModelError(f"{path}: not written: {wrong}")
+            _save(model, card, temporary)
     except OSError as error:
         raise ModelError(f"{path}: cannot be written ({error.strerror or error})") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
     return card
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onestroke.atomic import replacing
 from onestroke.config import cache_folder
 from onestroke.errors import DataError, ImageError
 from onestroke.images import Array, find_images, read_image, resize
@@ -88,19 +88,12 @@ def _fill_cache(
     path: Path, folder: Path, sources: Sequence[Source], size: int, progress: Callable[[int, int], None] | None
 ) -> None:
     """Write the pixels, then their index, each to a temporary name first: an index means that the pixels are whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels, described = (path.with_suffix(f"{suffix}.{os.getpid()}.part") for suffix in (".u8", ".json"))
-    try:
-        with pixels.open("wb") as file:
-            index, skipped = _decode(sources, size, file.write, progress)
+    with replacing(path) as pixels, pixels.open("wb") as file:
+        index, skipped = _decode(sources, size, file.write, progress)
         if not index:
             raise DataError(f"{folder}: none of {len(sources)} photos is usable; {skipped[0]}")
+    with replacing(path.with_suffix(".json")) as described:
         described.write_text(json.dumps({"index": index, "skipped": skipped}))
-        pixels.replace(path)
-        described.replace(path.with_suffix(".json"))
-    finally:
-        pixels.unlink(missing_ok=True)
-        described.unlink(missing_ok=True)
 
 
 def load_sources(sources: Sequence[Source], size: int) -> Photos:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from onestroke.atomic import replacing
 from onestroke.config import cache_folder
 from onestroke.errors import WeightsError
 from onestroke.perception import formats
@@ -204,11 +205,6 @@ def _to_cache(weights: VGGWeights, path: Path) -> None:
     tensors = {"mean": weights.mean}
     for name, (kernel, bias) in weights.convolutions.items():
         tensors |= {f"{name}.weight": kernel, f"{name}.bias": bias}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        described = {"sha256": digest(weights.convolutions), "source": weights.source, "lineage": weights.lineage}
+    described = {"sha256": digest(weights.convolutions), "source": weights.source, "lineage": weights.lineage}
+    with suppress(OSError), replacing(path) as temporary:
         save_file(tensors, temporary, described)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)

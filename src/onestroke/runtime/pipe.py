@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
+from contextlib import nullcontext
 from pathlib import Path
 
 from av.container import OutputContainer
@@ -11,6 +10,7 @@ from av.error import FFmpegError
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from onestroke.atomic import replacing
 from onestroke.errors import ConfigError, VideoError
 from onestroke.runtime.clip import Converter, Frame
 from onestroke.runtime.encode import Encoding, encode
@@ -33,29 +33,24 @@ def stream(stylizer: Stylizer, source: str, target: Path, settings: Settings, wa
     out = str(target) == STDOUT
     suffix = ".mkv" if out else target.suffix.lower()
     encoding = Encoding.choose(suffix, settings.codec, settings.quality)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     report = Report()
     try:
-        with Reader(source, settings.size, settings.rate, passing=True) as reader:
-            if not out:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            with open_output("pipe:1" if out else str(temporary), suffix, reader.clip) as container:
-                passage = _Passage(container, reader, encoding, report)
-                try:
-                    run(reader, Painter(stylizer, settings, reader.clip), passage.write, named(watch, report), report)
-                finally:
-                    passage.close()
-        if not out:
-            temporary.replace(target)
+        with (
+            Reader(source, settings.size, settings.rate, passing=True) as reader,
+            nullcontext("pipe:1") if out else replacing(target) as place,
+            open_output(str(place), suffix, reader.clip) as container,
+        ):
+            passage = _Passage(container, reader, encoding, report)
+            try:
+                run(reader, Painter(stylizer, settings, reader.clip), passage.write, named(watch, report), report)
+            finally:
+                passage.close()
     except (FFmpegError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             report.stopped = "the reader of the pipe left"
             return report
         name = "standard output" if out else target
         raise VideoError(f"{name}: cannot be written ({error.strerror or error})") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
     return report
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
+from onestroke.atomic import replacing
 from onestroke.errors import ConfigError, VideoError
 from onestroke.images import Picture, save_image
 from onestroke.runtime.animation import ANIMATIONS, Animation, AnimationWriter, is_animated
@@ -61,16 +60,11 @@ def _to_animation(stylizer: Stylizer, source: str, target: Path, settings: Setti
         if not report.frames:
             raise VideoError(f"{target}: {report.stopped} before the first frame was painted")
         times, end = shown(reader, report.frames)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            writer.save(temporary, times, end, reader.loop if isinstance(reader, Animation) else 0)
-            temporary.replace(target)
+            with replacing(target) as temporary:
+                writer.save(temporary, times, end, reader.loop if isinstance(reader, Animation) else 0)
         except OSError as error:
             raise VideoError(f"{target}: cannot be written ({error.strerror})") from None
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
     return report
 
 

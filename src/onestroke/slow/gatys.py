@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from onestroke.atomic import replacing
 from onestroke.errors import ConfigError, OnestrokeError
 from onestroke.images import Array, resize_to, with_colors_of
 from onestroke.perception import vgg, weights
@@ -156,15 +157,12 @@ class Gatys:
     def save(self, path: Path) -> None:
         """The state, atomically. Raises OnestrokeError where it cannot be written; an older state is then still whole."""
         assert self.optimizer is not None
-        temporary = path.with_name(path.name + ".part")
         state = {"digest": self._digest(), "scale": self.scale, "optimizer": self.optimizer.state_dict()}
         try:
-            torch.save(state, temporary)
-            temporary.replace(path)
+            with replacing(path) as temporary:
+                torch.save(state, temporary)
         except (OSError, RuntimeError) as error:
             raise OnestrokeError(f"{path}: the state cannot be written ({getattr(error, 'strerror', None) or error})") from None
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def load(self, path: Path) -> None:
         """Go on from a saved state. Raises ConfigError where it is damaged, or of other pictures or settings."""
