@@ -32,7 +32,7 @@ def main() -> None:
     """Measure, print the table, save the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=12)
     parser.add_argument("--network", nargs="+", default=["onestroke", "johnson"])
     parser.add_argument("--precision", nargs="+", default=["auto"], choices=("auto", "fp32", "bf16"))
