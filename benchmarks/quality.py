@@ -62,7 +62,11 @@ def main() -> None:
             return
         paint = Stylizer(result.model, config.device)
         terms = judge(paint, materials.loss, materials.photos, materials.device)
-        rows.append({"run": name, "images": chosen.steps * chosen.batch} | terms | {"grid": measure(paint, shown)})
+        rows.append(
+            {"run": name, "network": chosen.network, "images": chosen.steps * chosen.batch}
+            | terms
+            | {"grid": measure(paint, shown)}
+        )
         columns.append([paint(photo) for photo in shown])
         (folder / "quality.json").write_text(json.dumps(rows, indent=1))
     _print(rows, config)
@@ -114,7 +118,7 @@ def _sheet(columns: list[list[np.ndarray]], path: Path) -> None:
         top, left = ((length - side) // 2 for length in picture.shape[:2])
         return picture[top : top + side, left : left + side]
 
-    save_image(path, np.concatenate([np.concatenate([square(p) for p in column]) for column in columns], 1))
+    save_image(path, np.concatenate([np.concatenate([square(p) for p in column]) for column in columns], 1), quality=80)
 
 
 def _plot(rows: list[dict], speed: Path, path: Path) -> None:
@@ -129,9 +133,9 @@ def _plot(rows: list[dict], speed: Path, path: Path) -> None:
     ratios = {row["network"]: row["ratio"] for row in json.loads(speed.read_text())["rows"] if row["size"] == "512x512"}
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     for row in rows:
-        if row["run"] in ratios:
-            axes.scatter(ratios[row["run"]], row["total"])
-            axes.annotate(row["run"], (ratios[row["run"]], row["total"]), textcoords="offset points", xytext=(6, 4))
+        if row["network"] in ratios:
+            axes.scatter(ratios[row["network"]], row["total"])
+            axes.annotate(row["run"], (ratios[row["network"]], row["total"]), textcoords="offset points", xytext=(6, 4))
     axes.set_xscale("log")
     axes.margins(0.2)
     axes.set_xlabel("times as fast as johnson, 512x512")
