@@ -200,7 +200,7 @@ def _plot(rows: list[dict[str, Any]], path: Path) -> None:
         axes.bar(np.arange(len(scenes)) + i * 0.8 / len(bars), [errors[s] for s in scenes], 0.8 / len(bars), label=name)
     axes.set_xticks(np.arange(len(scenes)) + 0.4 - 0.4 / len(bars), scenes, rotation=30, ha="right")
     axes.set_ylabel("warping error, levels (lower is better)")
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=4)
     figure.savefig(path, dpi=120)
 
 
