@@ -35,7 +35,7 @@ def clip(tmp_path_factory):
 @pytest.mark.parametrize("times", [STEADY, UNEVEN])
 @pytest.mark.parametrize("codec", ["h264", "h265", "av1", "prores"])
 def test_every_timestamp_is_kept(painter, tmp_path, times, codec):
-    source = make_clip(tmp_path / "in.mp4", times)
+    source = make_clip(tmp_path / "in.mp4", times, size=(80, 64))
     target = tmp_path / ("out.mov" if codec == "prores" else "out.mp4")
     report = render(painter, str(source), target, Settings(codec=codec), go_on)
     assert report.frames == len(times) and not report.stopped and report.notes == []
@@ -64,7 +64,8 @@ def test_sound_is_copied_byte_for_byte(painter, clip, tmp_path):
         assert max(abs(a - b) for (a, _), (b, _) in zip(after, before, strict=True)) < Fraction(1, 999)
 
 
-def test_a_stream_that_does_not_fit_is_named(painter, clip, tmp_path):
+def test_a_stream_that_does_not_fit_is_named(painter, tmp_path):
+    clip = make_clip(tmp_path / "in.mp4", STEADY, size=(80, 64), sound=True)
     report = render(painter, str(clip), tmp_path / "out.webm", Settings(), go_on)
     assert len(report.notes) == 1 and "audio stream 1 (aac) does not fit" in report.notes[0]
     assert len(shown(tmp_path / "out.webm")[0]) == 30
@@ -296,6 +297,9 @@ def test_batches_give_the_same_video(painter, clip, tmp_path, monkeypatch):
         (["CUT", "-o", "x.mp4"], "not a video, or a damaged one"),
         (["CLIP", "-o", "x.mp4", "--codec", "prores"], "prores does not go into a .mp4; use .mov or .mkv"),
         (["CLIP", "-o", "x.mp4", "--codec", "divx"], "codec: unknown 'divx'"),
+        (["CLIP", "-o", "x.mp4", "--codec", "h265"], "h265 needs 64 pixels a side, and the frames are 48 x 32; use h264"),
+        (["CLIP", "-o", "x.webm"], "av1 needs 64 pixels a side"),
+        (["CLIP", "-o", "-", "--codec", "h265"], "h265 needs 64 pixels a side"),
         (["CLIP", "-o", "x.mp4", "--quality", "90"], "quality: 90 is wrong"),
         (["CLIP", "-o", "x.gif", "--codec", "h264"], "h264 does not go into a .gif"),
         (["CLIP", "-o", "x.xyz"], "cannot write .xyz"),

@@ -32,14 +32,16 @@ class Codec:
     quality: int | None
     worst: int = 51
     options: dict[str, str] = field(default_factory=dict)
+    smallest: int = 1  # pixels a side
 
 
 _USUAL = (".mp4", ".m4v", ".mov", ".mkv", ".ts")
 # Painted frames are all edges, which low quality turns to mush: the defaults look lossless at a glance.
+# x265 writes beyond its memory where a picture is at most 48 wide, SVT-AV1 where a side is below 32: 64 is a block of theirs.
 CODECS = {
     "h264": Codec("libx264", _USUAL, 18, 51, {"preset": "medium"}),
-    "h265": Codec("libx265", _USUAL, 21, 51, {"preset": "fast", "x265-params": "log-level=none"}),
-    "av1": Codec("libsvtav1", (".mp4", ".m4v", ".mkv", ".webm"), 26, 63, {"preset": "8"}),
+    "h265": Codec("libx265", _USUAL, 21, 51, {"preset": "fast", "x265-params": "log-level=none"}, 64),
+    "av1": Codec("libsvtav1", (".mp4", ".m4v", ".mkv", ".webm"), 26, 63, {"preset": "8"}, 64),
     "prores": Codec("prores_ks", (".mov", ".mkv"), None, 0, {"profile": "3", "vendor": "apl0"}),
 }
 
@@ -77,8 +79,16 @@ class Encoding:
         return "yuv444p" if odd else "yuv420p"
 
     def add_to(self, container: OutputContainer, clip: Clip, *, pipe: bool = False) -> VideoStream:
-        """A new stream of `container` that encodes frames of `clip`; a pipe gets no frames out of order, to flow at once."""
+        """A new stream of `container` that encodes frames of `clip`; a pipe gets no frames out of order, to flow at once.
+
+        Raises ConfigError for a clip too small for the encoder.
+        """
         codec = CODECS[self.name]
+        if min(clip.width, clip.height) < codec.smallest:
+            raise ConfigError(
+                f"codec: {self.name} needs {codec.smallest} pixels a side, and the frames are {clip.width} x {clip.height}; "
+                "use h264 in a .mp4, or a larger --size"
+            )
         os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder would write a page to the terminal
         options = dict(codec.options) | ({} if self.quality is None else {"crf": str(self.quality)})
         if pipe and self.name in ("h264", "h265"):
