@@ -1,4 +1,5 @@
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -103,3 +104,35 @@ def test_resize_keeps_the_aspect():
     assert resize(RGB, longer=30).shape == (20, 30, 3)
     assert resize(RGB, shorter=80).shape == (80, 120, 3)
     assert resize(np.zeros((40, 12000, 3), np.uint8), longer=100).shape == (1, 100, 3)
+
+
+def test_a_turn_that_xmp_tells_too_is_applied_once(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF tiff:Orientation="6"></rdf:RDF></x:xmpmeta>'
+    Image.fromarray(RGB).save(tmp_path / "turned.jpg", exif=exif, xmp=xmp)
+    picture = read_image(tmp_path / "turned.jpg")
+    save_image(tmp_path / "out.jpg", picture.rgb, like=picture)
+    assert read_image(tmp_path / "out.jpg").rgb.shape == picture.rgb.shape == (60, 40, 3)
+    assert b"xmpmeta" in picture.info["xmp"]
+
+
+def test_what_a_jpeg_cannot_hold_is_left_out(tmp_path):
+    save_image(tmp_path / "x.jpg", RGB, like=Picture(RGB, exif=b"", info={"xmp": b"<" * 70_000, "dpi": (300, 300)}))
+    with Image.open(tmp_path / "x.jpg") as made:
+        assert made.info["dpi"] == (300, 300) and "xmp" not in made.info
+
+
+def test_links_in_circles_are_walked_once(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / "a.png")
+    (tmp_path / "self").symlink_to(tmp_path, target_is_directory=True)
+    assert list(find_images(tmp_path)) == [tmp_path / "a.png"]
+
+
+def test_heic_is_read(tmp_path, monkeypatch):
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(Image.fromarray(RGB)).save(tmp_path / "phone.heic", quality=95)
+    assert np.abs(read_image(tmp_path / "phone.heic").rgb.astype(int) - RGB).mean() < 6
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ImageError, match="pip install pillow-heif"):
+        read_image(tmp_path / "phone.heic")

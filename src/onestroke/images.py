@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 from collections.abc import Collection, Iterator
@@ -23,7 +24,7 @@ MOST_PIXELS = 500_000_000  # Pillow warns here, and refuses at twice as many
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
 READABLE = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".gif", ".ppm",
-                      ".pgm", ".jp2", ".tga"))  # fmt: skip
+                      ".pgm", ".jp2", ".tga", ".heic", ".heif"))  # fmt: skip
 WRITABLE = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP",
     ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".avif": "AVIF",
@@ -31,6 +32,7 @@ WRITABLE = {
 _WITH_ALPHA = ("PNG", "WEBP", "TIFF", "AVIF")
 _WITH_EXIF = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF")
 _ORIENTATION = 0x0112
+_JPEG_SEGMENT = 65_000  # bytes
 # EXIF fields that describe the stored pixels, which saving describes anew (TIFF would otherwise take the old layout).
 _LAYOUT_TAGS = (0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C, 0x013D, 0x0142, 0x0143,
                 0x0144, 0x0145, 0x0152, 0x0153, 0x8773)  # fmt: skip
@@ -52,6 +54,8 @@ def read_image(path: str | Path) -> Picture:
     EXIF orientation is applied, an embedded ICC profile converted to sRGB, 16-bit and float greys scaled to 8 bits, CMYK
     and palettes expanded. Raises ImageError naming the file where it is missing, no picture, or damaged.
     """
+    if Path(path).suffix.lower() in (".heic", ".heif"):
+        _open_heic(path)
     try:
         with Image.open(path) as image:
             image.load()
@@ -68,10 +72,18 @@ def read_image(path: str | Path) -> Picture:
         raise ImageError(f"{path}: damaged or unreadable ({' '.join(str(error).split())})") from None
 
 
+def _open_heic(path: str | Path) -> None:
+    """Let Pillow read what iPhones write. Raises ImageError where the package for it is not installed."""
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        raise ImageError(f"{path}: HEIC needs one more package: pip install pillow-heif; or convert it to JPEG") from None
+
+
 def _to_picture(image: Image.Image) -> Picture:
     exif = image.getexif()
-    info: dict[str, Any] = {key: image.info[key] for key in ("dpi", "xmp") if key in image.info}
     ImageOps.exif_transpose(image, in_place=True)  # a copy would cost four bytes a pixel, as would convert() below
+    info: dict[str, Any] = {key: image.info[key] for key in ("dpi", "xmp") if key in image.info}  # xmp told a turn too
     for tag in (_ORIENTATION, *_LAYOUT_TAGS):
         exif.pop(tag, None)
     upright = _to_srgb(_to_eight_bits(image), image.info.get("icc_profile"))
@@ -113,8 +125,8 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 def save_image(path: str | Path, rgb: Array, like: Picture | None = None, quality: int = 95) -> None:
     """Write `rgb` uint8 [H, W, 3], atomically: a temporary name beside `path`, then a rename.
 
-    `like` lends alpha (flattened over white where the format has none), EXIF, XMP and resolution. Raises ImageError for an
-    unknown extension or a place that cannot be written.
+    `like` lends alpha (flattened over white where the format has none), EXIF, resolution and, for JPEG, WebP and AVIF, XMP.
+    Raises ImageError for an unknown extension or a place that cannot be written.
     """
     path = Path(path)
     kind = output_format(path)
@@ -129,6 +141,8 @@ def save_image(path: str | Path, rgb: Array, like: Picture | None = None, qualit
             if kind not in _WITH_ALPHA:
                 white = Image.new("RGBA", image.size, "white")
                 image = Image.alpha_composite(white, image).convert("RGB")
+    if kind == "JPEG":  # holds no more in one piece; better without than not at all
+        options = {key: value for key, value in options.items() if key == "quality" or len(value) < _JPEG_SEGMENT}
     if kind == "TIFF":
         options["compression"] = "tiff_adobe_deflate"
     try:
@@ -147,9 +161,15 @@ def output_format(path: Path) -> str:
 
 
 def find_images(folder: Path, extensions: Collection[str] = READABLE) -> Iterator[Path]:
-    """Every picture file under `folder`, by extension, recursively, hidden ones left out, in a fixed order."""
+    """Every picture file under `folder`, by extension, recursively, hidden ones left out, in a fixed order.
+
+    Links to folders are followed, each folder once.
+    """
+    seen = {os.path.realpath(folder)}
     for root, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        places = {name: os.path.realpath(Path(root, name)) for name in sorted(folders) if not name.startswith(".")}
+        folders[:] = [name for name, place in places.items() if place not in seen]
+        seen |= {places[name] for name in folders}
         for name in sorted(names):
             path = Path(root, name)
             if not name.startswith(".") and path.suffix.lower() in extensions and path.is_file():

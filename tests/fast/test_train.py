@@ -1,6 +1,7 @@
 """Whole runs, through the command that users type, on small crops and the first VGG layers."""
 
 import csv
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,6 +162,14 @@ def test_an_explosion_is_noticed():
 def test_resuming_refuses_what_would_make_it_another_run(finished, capsys):
     assert cli("train", ["--out", str(finished), "--resume", "--network", "johnson"]) == 2
     assert "network was 'onestroke'" in capsys.readouterr().err
+
+
+def test_the_command_of_a_run_resumes_it(finished, painting, photos, tmp_path, monkeypatch):
+    """Relative paths name the same photos as the absolute ones in the saved configuration."""
+    run = shutil.copytree(finished, tmp_path / "run")
+    monkeypatch.chdir(photos)
+    assert cli("train", [str(painting), "--content", ".", "--out", str(run), "--resume", "--steps", "26"]) == 0
+    assert load_checkpoint(run / "last.ckpt")["global_step"] == 26
 
 
 def test_a_finished_run_is_not_trained_over(finished, painting, photos, capsys):

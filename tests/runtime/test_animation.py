@@ -102,3 +102,30 @@ def test_a_cut_animation_keeps_its_count(painter, tmp_path):
     cut.write_bytes(source.read_bytes()[: source.stat().st_size * 2 // 3])
     report = render(painter, str(cut), tmp_path / "out.png", Settings(), go_on)
     assert report.frames == len(DELAYS) and report.repeated >= 1
+
+
+def test_a_gif_shows_no_frame_for_less_than_browsers_do(painter, tmp_path):
+    source = make_animation(tmp_path / "in.png", delays=[17] * 20)  # 60 frames a second
+    render(painter, str(source), tmp_path / "out.gif", Settings(), go_on)
+    delays, _, frames = read(tmp_path / "out.gif")
+    assert min(delays) >= 20 and sum(delays) == pytest.approx(17 * 20, abs=20) and len(frames) < 20
+
+
+def test_what_was_stopped_is_not_taken_for_done(painter, tmp_path):
+    source, target = make_animation(tmp_path / "in.gif"), tmp_path / "out.gif"
+    report = render(painter, str(source), target, Settings(), lambda done, total: done >= 2)
+    assert (report.stopped, len(read(target)[0])) == ("interrupted", 2)
+    again = plan([str(source)], str(target), "s", settings=Settings(resume=True))
+    assert again == [Job(source, target)]
+    whole = render(painter, str(source), target, Settings(resume=True), go_on)
+    assert not whole.stopped and read(target)[0] == DELAYS
+    assert plan([str(source)], str(target), "s", settings=Settings(resume=True)) == []
+    assert render(painter, str(source), target, Settings(), lambda done, total: done >= 2).stopped
+    assert read(target)[0] == DELAYS  # a stub does not replace what is whole
+
+
+def test_two_kinds_of_one_name_stay_apart(tmp_path):
+    for name in ("a.gif", "a.png"):
+        Image.fromarray(picture(0)).save(tmp_path / name)
+    jobs = plan([str(tmp_path)], str(tmp_path / "out"), "s")
+    assert [job.target.name for job in jobs] == ["a.gif.png", "a.png"]

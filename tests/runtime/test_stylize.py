@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -71,6 +72,30 @@ def test_a_folder_keeps_its_tree_and_one_bad_file_ends_nothing(model, photos, tm
     printed = capsys.readouterr()
     assert "broken.jpg" in printed.err and "8 of 9" in printed.out
     assert {p: p.read_bytes() for p in before} == before
+
+
+def test_too_little_memory_skips_one_picture(model, photos, tmp_path, monkeypatch, capsys):
+    paint = Stylizer._run
+
+    def run(self, pictures, strength):
+        if calls.append(pictures) or len(calls) == 1:
+            raise RuntimeError("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer")
+        return paint(self, pictures, strength)
+
+    calls: list[np.ndarray] = []
+    monkeypatch.setattr(Stylizer, "_run", run)
+    assert cli(["stylize", str(model), str(photos / "deep"), "-o", str(tmp_path / "out")]) == 1
+    printed = capsys.readouterr()
+    assert "1.png: too little memory for 80 x 80 pixels; use a lower --memory" in printed.err and "3 of 4" in printed.out
+
+
+def test_a_name_that_is_no_utf8_is_told_as_it_is(model, tmp_path):
+    name = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(os.fsdecode(name))
+    command = [sys.executable, "-m", "onestroke.cli.main", "stylize", str(model), os.fsdecode(name)]
+    run = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"}, check=True)
+    assert run.stdout.strip() == os.fsencode(tmp_path) + b"/caf\xe9-stripes.png"
 
 
 def test_originals_are_never_overwritten_unless_asked(model, photo, capsys):

@@ -183,5 +183,12 @@ def test_moments_add_up():
         assert np.allclose(given * factor[:, None] + offset[:, None], wanted, atol=1e-5)
 
 
+def test_files_in_memory_count_as_free_in_a_container(tmp_path, monkeypatch):
+    for name, text in (("max", "1000000"), ("current", "900000"), ("stat", "anon 300000\ninactive_file 500000\n")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path)
+    assert memory.free_memory() == 600_000
+
+
 def test_free_memory_is_a_sensible_number():
     assert 10**7 < memory.free_memory() < 10**14

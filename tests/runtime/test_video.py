@@ -5,11 +5,13 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from clips import copied, make_clip, picture, shown
+from PIL import Image
 
 from onestroke.cli.main import main as cli
 from onestroke.errors import ConfigError, VideoError
@@ -104,6 +106,17 @@ def test_colours_come_back_and_are_tagged(painter, tmp_path, matrix, limits):
         assert (after.clip.colour.tagged, after.clip.colour.full, after.clip.colour.primaries) == (matrix, limits == 2, matrix)
         pairs = zip(before.frames(), after.frames(), strict=True)
         assert max(np.abs(a.rgb.astype(int) - b.rgb).mean() for a, b in pairs) < 3
+
+
+def test_untagged_and_grey_frames_are_tagged_as_computed(painter, tmp_path):
+    source = make_clip(tmp_path / "in.mkv", STEADY[:2], size=(1280, 720), options={"crf": "1"})
+    render(painter, str(source), tmp_path / "out.mkv", Settings(strength=0.0, quality=1, size=320), go_on)
+    with Reader(str(source)) as before, Reader(str(tmp_path / "out.mkv")) as after:
+        assert before.clip.colour.matrix == after.clip.colour.matrix == 1  # BT.709, though 320 x 180 would be guessed BT.601
+    Image.fromarray(picture(0)[..., 0]).save(tmp_path / "grey001.png")
+    render(painter, str(tmp_path / "grey%03d.png"), tmp_path / "grey.mp4", Settings(), go_on)
+    with av.open(str(tmp_path / "grey.mp4")) as made:
+        assert int(next(made.decode(video=0)).colorspace) == 5
 
 
 def test_size_evens_both_sides(painter, clip, tmp_path):
@@ -209,6 +222,34 @@ def test_ctrl_c_leaves_a_playable_file(tiny, tmp_path):
     assert 0 < len(times) < 250 and times == shown(source)[0][: len(times)]
 
 
+def test_a_stopped_beginning_is_no_finished_file(painter, clip, tmp_path):
+    target = tmp_path / "out.mp4"
+    report = render(painter, str(clip), target, Settings(), lambda done, total: done >= 9)
+    assert report.resumable and len(shown(target)[0]) == 9
+    assert len(plan([str(clip)], str(target), "dots", settings=Settings(resume=True))) == 1
+    assert not render(painter, str(clip), target, Settings(resume=True), go_on).stopped
+    assert len(shown(target)[0]) == 30 and plan([str(clip)], str(target), "dots", settings=Settings(resume=True)) == []
+
+
+def test_a_stopped_run_leaves_what_it_was_to_replace(painter, tmp_path, monkeypatch):
+    for module in (encode, paint, video):
+        monkeypatch.setattr(module, "SEGMENT", 8)
+    path = make_clip(tmp_path / "clip.mp4", STEADY, sound=True)
+    before = path.read_bytes()
+    report = render(painter, str(path), path, Settings(), lambda done, total: done >= 19)
+    assert path.read_bytes() == before and "kept" in report.notes[0]
+    seen = []
+    render(painter, str(path), path, Settings(resume=True), lambda done, total: seen.append(done))
+    assert seen[0] == 16 and path.read_bytes() != before and len(shown(path)[0]) == 30
+
+
+def test_a_torn_note_starts_over(painter, clip, tmp_path):
+    target = tmp_path / "out.mp4"
+    render(painter, str(clip), target, Settings(), lambda done, total: done >= 9)
+    (tmp_path / ".out.mp4.parts" / "run.json").write_text("")
+    assert not render(painter, str(clip), target, Settings(resume=True), go_on).stopped
+
+
 def test_a_full_disk_ends_in_a_playable_file(painter, clip, tmp_path, monkeypatch, tiny, capsys):
     left = iter([1 << 40] * 11)
     usage = shutil.disk_usage(tmp_path)
@@ -251,6 +292,39 @@ def test_numbered_pictures_in_and_out(painter, clip, tmp_path):
         render(painter, str(frames), tmp_path / "gap.mp4", Settings(), go_on)
 
 
+def test_a_sequence_is_not_overwritten_unasked(painter, clip, tmp_path):
+    frames = tmp_path / "100%_%03d.png"
+    render(painter, str(clip), frames, Settings(), go_on)
+    assert (tmp_path / "100%_030.png").exists()
+    with pytest.raises(ConfigError, match="exists already"):
+        plan([str(clip)], str(frames), "dots")
+    assert len(plan([str(clip)], str(frames), "dots", overwrite=True)) == 1
+
+
+def test_a_colon_is_part_of_a_name(painter, clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(clip, "12:30.mp4")
+    render(painter, "12:30.mp4", Path("12:31.mp4"), Settings(), go_on)
+    assert len(shown("file:12:31.mp4")[0]) == 30
+
+
+def test_ctrl_c_ends_a_pipe_that_stalls(tiny, clip, tmp_path):
+    render_to = tmp_path / "out.mkv"
+    whole = make_clip(tmp_path / "in.mkv", [512 * i for i in range(240)], size=(160, 96), options={"crf": "4"}).read_bytes()
+    command = [sys.executable, "-m", "onestroke.cli.main", "stylize", str(tiny), "-", "-o", str(render_to)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
+        assert run.stdin and run.stderr
+        run.stdin.write(whole[: len(whole) * 2 // 3])
+        run.stdin.flush()  # and then nothing more, but no end either
+        while not list(tmp_path.glob(".out.mkv.*.part")) and run.poll() is None:
+            time.sleep(0.01)
+        time.sleep(1)
+        os.kill(run.pid, signal.SIGINT)
+        assert run.wait(30) == 130
+        assert b"interrupted after" in run.stderr.read()
+    assert 50 < len(shown(render_to)[0]) < 240
+
+
 def test_pipes(tiny, clip, tmp_path):
     with av.open(str(clip)) as source, av.open(str(tmp_path / "in.mkv"), "w") as out:
         copies = {s.index: out.add_stream_from_template(s) for s in source.streams}
@@ -280,6 +354,19 @@ def test_videos_in_folders_and_one_bad_file(tiny, clip, tmp_path, capsys):
     assert "nothing left to do" in capsys.readouterr().out
 
 
+def test_what_a_job_writes_is_not_its_input(clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(clip, "a.mp4")
+    shutil.copy(clip, "a-dots.mp4")
+    assert plan(["*.mp4"], None, "dots", settings=Settings(resume=True)) == []
+    assert [str(job.target) for job in plan(["*.mp4"], None, "dots", overwrite=True)] == ["a-dots.mp4"]
+    (tmp_path / "painted").mkdir()
+    shutil.copy(clip, "painted/a.mp4")
+    jobs = plan(["."], "painted", "dots", overwrite=True)
+    assert [str(job.source) for job in jobs] == ["a-dots.mp4", "a.mp4"]
+    assert plan(["."], None, "dots")[0].target == tmp_path.with_name(f"{tmp_path.name}-dots") / "a-dots.mp4"
+
+
 def test_batches_give_the_same_video(painter, clip, tmp_path, monkeypatch):
     render(painter, str(clip), tmp_path / "one.mkv", Settings(), go_on)
     monkeypatch.setattr(painter.model, "device", "cuda")  # only the choice of batch depends on it
@@ -303,6 +390,10 @@ def test_batches_give_the_same_video(painter, clip, tmp_path, monkeypatch):
         (["CLIP", "-o", "x.mp4", "--quality", "90"], "quality: 90 is wrong"),
         (["CLIP", "-o", "x.gif", "--codec", "h264"], "h264 does not go into a .gif"),
         (["CLIP", "-o", "x.xyz"], "cannot write .xyz"),
+        (["-", "-o", "FOLDER"], "name a file for what standard input brings"),
+        (["FOLDER", "-o", "x.mp4"], "is one file, and"),
+        (["FOLDER", "-o", "-"], "is one file, and"),
+        (["webcam", "-o", "x.mp4"], "shown live and not stored"),
         (["CLIP", "--fps", "0"], "fps: 0 is out of range"),
         (["frames/%03d.png", "-o", "x.mp4"], "no frame of that name"),
         (["CLIP", "-o", "README.md/x.mp4"], "cannot be written"),
@@ -317,7 +408,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tiny, clip, t
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "cut.mp4").write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])  # the index at its end is lost
     names = {"CLIP": str(clip), "SOUND": str(tmp_path / "sound.mp4"), "EMPTY": str(tmp_path / "empty.mp4")}
-    names["CUT"] = str(tmp_path / "cut.mp4")
+    names |= {"CUT": str(tmp_path / "cut.mp4"), "FOLDER": str(tmp_path)}
     given = [str(tmp_path / a) if a.startswith("x.") else names.get(a, a) for a in arguments]
     assert cli(["stylize", str(tiny), *given]) == 2
     error = capfd.readouterr().err

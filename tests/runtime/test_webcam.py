@@ -27,9 +27,25 @@ class Screen:
 def test_the_newest_picture_is_painted_until_the_screen_is_closed(painter, tmp_path):
     clip = make_clip(tmp_path / "camera.mp4", [512 * i for i in range(2000)])
     screen = Screen()
-    with av.open(str(clip)) as camera:
-        assert paint_camera(painter, camera, screen, Settings(size=24), lambda done: False) == 3
+    assert paint_camera(painter, av.open(str(clip)), screen, Settings(size=24), lambda done: False) == 3
     assert [rgb.shape for rgb in screen.seen] == [(16, 24, 3)] * 3
+
+
+def test_a_camera_that_shows_nothing_can_be_left(painter):
+    class Camera:
+        closed = False
+
+        def decode(self, video):
+            wait.wait()
+            yield from ()
+
+        def close(self):
+            self.closed = True
+
+    wait, camera, asked = threading.Event(), Camera(), []
+    assert paint_camera(painter, camera, Screen(), Settings(), lambda done: bool(asked.append(done)) or len(asked) > 1) == 0
+    assert not camera.closed  # its thread is still in there
+    wait.set()
 
 
 def test_a_page_shows_moving_jpegs():

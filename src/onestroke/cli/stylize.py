@@ -88,6 +88,8 @@ def main(arguments: Sequence[str]) -> int:
     if settings.steady:
         Steady()  # so that it is missed before anything is opened
     live = flags.inputs[0] if len(flags.inputs) == 1 and flags.inputs[0].partition(":")[0] == "webcam" else None
+    if live and (flags.out or flags.codec or flags.quality is not None or flags.resume):
+        raise ConfigError(f"{live}: is shown live and not stored; leave out -o, --codec, --quality and --resume")
     jobs = [] if live else plan(flags.inputs, flags.out, find_model(flags.model).stem, flags.overwrite, settings)
     stylizer = Stylizer(flags.model, flags.device, flags.memory)
     if not 0 <= flags.strength <= stylizer.card.strongest:

@@ -16,6 +16,7 @@ from onestroke.errors import ConfigError
 
 # What a run in progress may change without ceasing to be the same run.
 CHANGEABLE = ("out", "steps", "val_every", "preview_every", "save_every", "device", "workers", "precision", "vgg_weights")
+PATHS = ("painting", "content", "val", "pairs", "vgg_weights")
 
 EXAMPLES = """examples:
   python train.py                                   the painting and photos in the box; minutes on a CPU
@@ -75,7 +76,7 @@ def _fresh(flags: dict[str, Any], source: str | None) -> TrainConfig:
     else:
         config = TrainConfig() if _has_gpu(flags.get("device", "auto")) else configs.merge(TrainConfig(), QUICK, "quick")
     config = configs.merge(config, flags, "flags")
-    for name in ("painting", "content", "val", "pairs", "vgg_weights"):
+    for name in PATHS:
         if path := getattr(config, name):
             config = configs.merge(config, {name: str(Path(path).resolve())}, "flags")
     return config
@@ -125,9 +126,8 @@ def _resumed(flags: dict[str, Any]) -> tuple[TrainConfig, Path]:
         raise ConfigError(f"resume: {folder} holds no run (no config.yaml)")
     saved = configs.merge(TrainConfig(), configs.read_yaml(folder / "config.yaml"), str(folder / "config.yaml"))
     for name, value in flags.items():
-        same = asdict(saved)[name] == value or (name == "painting" and saved.painting == str(Path(value).resolve()))
+        before = asdict(saved)[name]
+        same = value == before or (name in PATHS and before == str(Path(value).resolve()))
         if name not in CHANGEABLE and not same:
-            raise ConfigError(
-                f"resume: {name} was {asdict(saved)[name]!r} in {folder} and cannot become {value!r}; start a new run"
-            )
+            raise ConfigError(f"resume: {name} was {before!r} in {folder} and cannot become {value!r}; start a new run")
     return configs.merge(saved, {k: v for k, v in flags.items() if k in CHANGEABLE}, "flags"), folder

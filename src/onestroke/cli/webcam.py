@@ -14,7 +14,8 @@ from onestroke.runtime.webcam import open_camera, open_screen, paint_camera
 
 def main(stylizer: Stylizer, name: str, settings: Settings, console: Console) -> int:
     """Show until Ctrl-C or until the window is closed; returns the exit code."""
-    with open_camera(name) as camera, Interrupt() as interrupt:
+    camera = open_camera(name)
+    with Interrupt() as interrupt:
         screen = open_screen()
         console.print(f"painting into {screen.place}; Ctrl-C ends", markup=False)
         began = time.monotonic()

@@ -17,6 +17,7 @@ from onestroke.runtime.clip import Clip, Colour, Frame
 
 ANIMATIONS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
 _MOST = 4 << 30  # bytes of frames held at once; Pillow takes all frames of an animation together
+_SHORTEST = 20  # milliseconds
 _CLEAR = 255  # the palette entry of a GIF that stands for transparent
 
 
@@ -127,6 +128,8 @@ class AnimationWriter:
         unit = 10 if kind == "GIF" else 1  # a GIF counts hundredths of a second
         # the rounded times, not the delays, lest errors add up
         marks = [round(time * self.clip.time_base * 1000 / unit) * unit for time in (*times, end)]
+        if kind == "GIF":
+            marks = self._slow_enough(marks)
         delays = [after - before for before, after in pairwise(marks)]
         options: dict[str, Any] = {"duration": delays} | ({} if loop is None else {"loop": loop})
         if kind == "WEBP":
@@ -138,6 +141,15 @@ class AnimationWriter:
             first.save(path, format=kind, save_all=True, append_images=rest, **options)
         except (OSError, ValueError) as error:
             raise VideoError(f"{self.target}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
+
+    def _slow_enough(self, marks: list[int]) -> list[int]:
+        """Without the frames that would be shown for less than 20 ms, which browsers stretch to 100; and their times."""
+        kept = [0]
+        for number in range(1, len(self._frames)):
+            if marks[number] - marks[kept[-1]] >= _SHORTEST:
+                kept.append(number)
+        self._frames = [self._frames[number] for number in kept]
+        return [*(marks[number] for number in kept), max(marks[-1], marks[kept[-1]] + _SHORTEST)]
 
 
 def _indexed(image: Image.Image) -> Image.Image:

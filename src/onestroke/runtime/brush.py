@@ -80,53 +80,76 @@ def enlarge(painting: Array, small: Array, photo: Array, strip: int = STRIP) -> 
     Worked through in strips of about `strip` pixels, which bounds the memory and changes nothing but a rare rounding.
     """
     height, width = photo.shape[:2]
-    gains = _gains(small, painting, strip)
+    fits = _Fits(small, painting, strip)
     result = np.empty_like(photo)
     rows = max(32, strip // width)  # in lower strips Pillow turns its two passes round, and rounds in another place
     for top in range(0, height, rows):
-        place = (top, min(height, top + rows), height, width)
-        painted = _enlarged(painting, place, _LANCZOS).astype(np.float32)
-        lost = photo[place[0] : place[1]].astype(np.float32) - _enlarged(small, place, _LANCZOS)
+        place = _Place(top, min(height, top + rows), height, width, len(small))
+        painted = place.enlarged(painting[place.seen], _LANCZOS).astype(np.float32)
+        lost = photo[top : place.bottom].astype(np.float32) - place.enlarged(small[place.seen], _LANCZOS)
+        gains = fits.gains(place.seen)
         for source in range(3):
             for target in range(3):
-                painted[..., target] += _enlarged(gains[source, target], place, _LINEAR) * lost[..., source]
-        result[place[0] : place[1]] = np.clip(painted + 0.5, 0, 255)
+                painted[..., target] += place.enlarged(gains[source, target], _LINEAR) * lost[..., source]
+        result[top : place.bottom] = np.clip(painted + 0.5, 0, 255)
     return result
 
 
-def _enlarged(pixels: NDArray[Any], place: tuple[int, int, int, int], how: Image.Resampling) -> NDArray[Any]:
-    """Rows `top` to `bottom` of `pixels` [h, w, ...] enlarged to `height` x `width`, for `place` in that order."""
-    top, bottom, height, width = place
-    scale = len(pixels) / height
-    # Only the rows that the filter sees: Pillow would copy all of them for every strip.
-    first, last = max(0, int(top * scale) - 4), min(len(pixels), math.ceil(bottom * scale) + 4)
-    box = (0, top * scale - first, pixels.shape[1], min(bottom * scale, len(pixels)) - first)
-    return np.asarray(Image.fromarray(pixels[first:last]).resize((width, bottom - top), how, box))
+@dataclass(frozen=True)
+class _Place:
+    """Rows `top` to `bottom` of a picture of `height` x `width` that is enlarged from one of `small` rows."""
+
+    top: int
+    bottom: int
+    height: int
+    width: int
+    small: int
+
+    @property
+    def seen(self) -> slice:
+        """The rows of the small picture that a filter sees: Pillow would copy all of them for every strip."""
+        scale = self.small / self.height
+        return slice(max(0, int(self.top * scale) - 4), min(self.small, math.ceil(self.bottom * scale) + 4))
+
+    def enlarged(self, seen: NDArray[Any], how: Image.Resampling) -> NDArray[Any]:
+        """From those rows [h, w, ...] of the small picture."""
+        scale, first = self.small / self.height, self.seen.start
+        box = (0, self.top * scale - first, seen.shape[1], min(self.bottom * scale, self.small) - first)
+        return np.asarray(Image.fromarray(seen).resize((self.width, self.bottom - self.top), how, box))
 
 
-def _gains(photo: Array, painting: Array, strip: int) -> NDArray[np.float32]:
-    """How each channel of the painting follows each of the photo, both [h, w, 3]: [3, 3, h, w], photo's channel first."""
-    height, width = photo.shape[:2]
-    # Windows reach over the border, once for the fit and once for its smoothing.
-    edge = (2 * RADIUS, 2 * RADIUS)
-    both = np.pad(np.concatenate([photo, painting], -1), (edge, edge, (0, 0)), "edge")
-    rows = max(1, strip // 8 // width)
+class _Fits:
+    """How each channel of the painting follows each of the photo, both [h, w, 3].
 
-    def strips() -> Iterator[tuple[int, Floats]]:
-        for top in range(0, height, rows):
-            yield top, _covariances(both[top : min(height, top + rows) + 4 * RADIUS])
+    About `strip` / 8 pixels are worked on at a time.
+    """
 
-    total = np.zeros((3, 6))
-    for _, covariances in strips():
-        total += covariances[RADIUS:-RADIUS, RADIUS:-RADIUS].sum((0, 1)) / (height * width)  # without the next strip's rows
-    whole = np.linalg.solve(total[:, :3] + NOISE * np.eye(3), total[:, 3:])
-    gains = np.empty((3, 3, height, width), np.float32)
-    for top, covariances in strips():
+    def __init__(self, photo: Array, painting: Array, strip: int) -> None:
+        self._height, self._width = photo.shape[:2]
+        self._rows = max(1, strip // 8 // self._width)
+        # Windows reach over the border, once for the fit and once for its smoothing.
+        edge = (2 * RADIUS, 2 * RADIUS)
+        self._both = np.pad(np.concatenate([photo, painting], -1), (edge, edge, (0, 0)), "edge")
+        total = np.zeros((3, 6))
+        for _, covariances in self._covariances(slice(0, self._height)):
+            total += covariances[RADIUS:-RADIUS, RADIUS:-RADIUS].sum((0, 1)) / (self._height * self._width)
+        self._whole = np.linalg.solve(total[:, :3] + NOISE * np.eye(3), total[:, 3:])
+
+    def gains(self, rows: slice) -> NDArray[np.float32]:
+        """Of these rows: [3, 3, rows, w], photo's channel first."""
+        gains = np.empty((3, 3, rows.stop - rows.start, self._width), np.float32)
         calm = CALM * np.eye(3)
-        fitted = np.linalg.solve(covariances[..., :3] + calm, covariances[..., 3:] + calm @ whole)
-        smooth = _means(fitted)
-        gains[:, :, top : top + len(smooth)] = smooth.transpose(2, 3, 0, 1)
-    return gains
+        for top, covariances in self._covariances(rows):
+            fitted = np.linalg.solve(covariances[..., :3] + calm, covariances[..., 3:] + calm @ self._whole)
+            smooth = _means(fitted)
+            gains[:, :, top : top + len(smooth)] = smooth.transpose(2, 3, 0, 1)
+        return gains
+
+    def _covariances(self, rows: slice) -> Iterator[tuple[int, Floats]]:
+        """A few rows at a time, and how far they are from the first; with RADIUS more on every side, for smoothing."""
+        for top in range(rows.start, rows.stop, self._rows):
+            end = min(rows.stop, top + self._rows)
+            yield top - rows.start, _covariances(self._both[top : end + 4 * RADIUS])
 
 
 def _covariances(both: Array) -> Floats:

@@ -26,8 +26,9 @@ _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 class Colour:
     """How the file's numbers mean colours, in FFmpeg's codes.
 
-    `tagged` is the matrix that the file states, `matrix` the one to compute with (what players assume where none is
-    stated), `full` whether 0 to 255 are used, `primaries` and `transfer` are passed on.
+    `tagged` is the matrix that is stated in what is written: the file's own, or where it states none, what players assume
+    by its size, which may change. `matrix` is the one to compute with, `full` whether 0 to 255 are used, `primaries` and
+    `transfer` are passed on.
     """
 
     matrix: int
@@ -42,6 +43,8 @@ class Colour:
         if frame.format.name.startswith(_RGB_FORMATS):
             return cls(_BT709, _BT709, False, 1, 1)
         tagged, guess = int(frame.colorspace), _BT709 if frame.height >= 720 else _BT601
+        if tagged in (0, UNKNOWN):  # 0: RGB, which grey pictures say they are
+            tagged = guess
         full = int(frame.color_range) == 2 or frame.format.name.startswith("yuvj")
         return cls(_MATRICES.get(tagged, guess), tagged, full, int(frame.color_primaries), int(frame.color_trc))
 

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from onestroke.errors import ConfigError
 from onestroke.runtime.clip import Clip, Converter, Frame
+from onestroke.runtime.opening import as_file
 
 SEGMENT = 120  # frames: at most this many are painted again after a kill; x264 would put a keyframe as often anyway
 CONTAINERS = {
@@ -132,11 +133,6 @@ class Segments:
         return self.folder / f"{number:06d}.mkv"
 
     @property
-    def frames(self) -> int:
-        """How many frames are safely there."""
-        return self.whole * SEGMENT + self._count
-
-    @property
     def files(self) -> Sequence[Path]:
         """The files that hold them, in order; complete only after `close`."""
         return [*map(self._path, range(self.whole)), *([self.rest] if self._count else [])]
@@ -144,7 +140,7 @@ class Segments:
     def write(self, frame: Frame) -> None:
         """Encode one frame. Raises FFmpegError or OSError where the disk is full."""
         if self._open is None:
-            container = av.open(str(self.folder / "open.mkv"), "w", format="matroska")
+            container = av.open(as_file(self.folder / "open.mkv"), "w", format="matroska")
             self._open = container, self.encoding.add_to(container, self.clip)
         container, stream = self._open
         encode(container, stream, self._converter, frame, self._count)

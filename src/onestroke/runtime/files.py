@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from onestroke.errors import ConfigError, OnestrokeError
+from onestroke.errors import ConfigError, ImageError, OnestrokeError
 from onestroke.images import READABLE, WRITABLE, find_images, output_format, read_image, resize, resize_to, save_image
 from onestroke.runtime.animation import ANIMATIONS, is_animated, is_picture
 from onestroke.runtime.encode import CONTAINERS
-from onestroke.runtime.opening import SEQUENCE, STDIN
+from onestroke.runtime.opening import SEQUENCE, STDIN, frame_numbers
 from onestroke.runtime.paint import Report, Watch
 from onestroke.runtime.pipe import STDOUT
 from onestroke.runtime.render import FORMATS, render
@@ -46,16 +47,19 @@ def plan(
     """Expand files, folders and glob patterns into jobs.
 
     A folder keeps its tree. Without `out`, a file goes beside itself and a folder into a new one, both named after the style.
-    When resuming, what is done already is left out. Raises ConfigError where nothing matches, two inputs share an output,
-    or an existing file would be replaced unasked.
+    When resuming, what is done already is left out; what another job writes is never an input. Raises ConfigError where
+    nothing matches, two inputs share an output, or an existing file would be replaced unasked.
     """
     jobs: list[Job] = []
     single = out is not None and _names_a_file(out)
     for item in inputs:
         path = Path(item)
-        if path.is_dir():
+        if item != STDIN and path.is_dir():
+            if single:
+                raise ConfigError(f"{out}: is one file, and {item} a folder; name a folder with -o")
             found = list(find_images(path, READABLE | _VIDEOS))
-            folder = Path(out) if out else path.with_name(f"{path.resolve().name}-{style}")
+            named = path.resolve() if path.name in ("", "..") else path
+            folder = Path(out) if out else named.with_name(f"{path.resolve().name}-{style}")
             jobs += [_job(f, folder / f.relative_to(path), settings) for f in found]
             if not found:
                 raise ConfigError(f"{item}: a folder without pictures or videos")
@@ -64,10 +68,15 @@ def plan(
                 beside = match.with_name(f"{SEQUENCE.sub('', match.stem) or match.parent.resolve().name}-{style}{match.suffix}")
                 if single:
                     jobs.append(Job(match, Path(out or "")))
+                elif out and item == STDIN:
+                    raise ConfigError(f"{out}: name a file for what standard input brings (painted.mkv), or - to pass it on")
                 else:
                     jobs.append(_job(match, Path(out) / match.name if out else beside, settings))
     if out is not None and not single and len(jobs) == 1 and Path(out).suffix and not Path(out).is_dir():
         output_format(Path(out))  # a file was meant, of a kind that is not written: say so instead of making a folder
+    jobs = _apart(jobs)
+    written = {job.target.resolve(): job for job in jobs}
+    jobs = [job for job in jobs if written.get(job.source.resolve(), job) is job]
     _check_targets(jobs, overwrite, settings.resume)
     return [job for job in jobs if not (settings.resume and job.target.exists() and not parts_folder(job.target).exists())]
 
@@ -103,6 +112,17 @@ def _job(source: Path, target: Path, settings: Settings) -> Job:
     return Job(source, target if target.suffix.lower() in WRITABLE else target.with_suffix(".png"))
 
 
+def _apart(jobs: Sequence[Job]) -> list[Job]:
+    """The same, but where a changed ending made one name of two (a.gif and a.png), the old ending is kept before it."""
+    times = Counter(job.target for job in jobs)
+
+    def target(job: Job) -> Path:
+        old, new = job.source.suffix, job.target.suffix
+        return job.target.with_suffix(old + new) if times[job.target] > 1 and old.lower() != new.lower() else job.target
+
+    return [Job(job.source, target(job)) for job in jobs]
+
+
 def _check_targets(jobs: Sequence[Job], overwrite: bool, resume: bool) -> None:
     seen: dict[Path, Path] = {}
     for job in jobs:
@@ -110,13 +130,13 @@ def _check_targets(jobs: Sequence[Job], overwrite: bool, resume: bool) -> None:
             continue
         target = job.target.resolve()
         if target in seen:
-            raise ConfigError(f"{job.target}: both {seen[target]} and {job.source} would be written there; use -o FOLDER")
+            raise ConfigError(f"{job.target}: both {seen[target]} and {job.source} would be written there; do them one by one")
         if not overwrite and not resume:
             if parts_folder(target).exists():
                 raise ConfigError(
                     f"{job.target}: a stopped run lies there; add --resume to go on, or --overwrite to start over"
                 )
-            if target.exists():
+            if target.exists() or (SEQUENCE.search(target.name) and frame_numbers(target)):
                 raise ConfigError(f"{job.target}: exists already; add --overwrite to replace it or name another place with -o")
         seen[target] = job.source
 
@@ -144,6 +164,8 @@ def stylize_files(stylizer: Stylizer, jobs: Sequence[Job], settings: Settings, w
                 yield Done(job)
         except OnestrokeError as error:
             yield Done(job, error)
+        except MemoryError as error:
+            yield Done(job, ImageError(f"{job.source}: {error}"))
 
 
 def _stylize_picture(stylizer: Stylizer, job: Job, settings: Settings) -> None:

@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+_CGROUPS = Path("/sys/fs/cgroup")
 UNKNOWN = 4 * 10**9  # bytes, where nothing can be asked
 
 
@@ -28,11 +29,19 @@ def free_memory() -> int:
 
 
 def _left_in_container() -> int:
-    """What cgroups, version 2 or 1, leave to a container; a large number outside of one."""
-    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+    """What cgroups, version 2 or 1, leave to a container; a large number outside of one.
+
+    Files that were read count as used there, though they give way: those not in use (inactive) are free.
+    """
+    for folder, limit, used, cached in (
+        ("", "memory.max", "memory.current", "inactive_file"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        group = _CGROUPS / folder
         with suppress(OSError, ValueError):  # "max" is no number
-            folder = Path("/sys/fs/cgroup")
-            return max(0, int((folder / limit).read_text()) - int((folder / used).read_text()))
+            left = int((group / limit).read_text()) - int((group / used).read_text())
+            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+            return max(0, left + int(stat.get(cached, 0)))
     return sys.maxsize
 
 

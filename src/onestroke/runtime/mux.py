@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from onestroke.errors import VideoError
 from onestroke.runtime.clip import Clip
 from onestroke.runtime.encode import CONTAINERS, Encoding
+from onestroke.runtime.opening import as_file
 
 _COPIED = ("audio", "subtitle", "video", "attachment")  # timecode and telemetry tracks have no form common to containers
 
@@ -33,9 +34,9 @@ def join(
     where the frames are not the `whole`. Returns a line for each stream that the container cannot hold. Raises FFmpegError.
     """
     with ExitStack() as stack:
-        first = stack.enter_context(av.open(str(segments[0])))
-        source = stack.enter_context(av.open(original)) if original else None
-        out = stack.enter_context(open_output(str(target), target.suffix.lower(), clip))
+        first = stack.enter_context(av.open(as_file(segments[0])))
+        source = stack.enter_context(av.open(as_file(original))) if original else None
+        out = stack.enter_context(open_output(as_file(target), target.suffix.lower(), clip))
         streams, notes = _streams(out, source, painted, first.streams.video[0], clip, encoding)
         video = _painted(segments, times, end, clip, streams.pop(painted))
         copied = _copied(source, streams, None if whole else end * clip.time_base) if source and streams else iter(())
@@ -132,7 +133,7 @@ def _painted(segments: Sequence[Path], times: Sequence[int], end: int, clip: Cli
     decoding = [*early, *times][: len(times)]
     number = 0
     for path in segments:
-        with av.open(str(path)) as segment:
+        with av.open(as_file(path)) as segment:
             packets: Iterator[Packet[Any]] = segment.demux(segment.streams.video[0])
             for packet in packets:
                 if packet.size:
@@ -146,7 +147,7 @@ def _painted(segments: Sequence[Path], times: Sequence[int], end: int, clip: Cli
 
 def _ranks(path: Path) -> list[int]:
     """Of each packet in the file: which frame it is, counted in the order of showing."""
-    with av.open(str(path)) as segment:
+    with av.open(as_file(path)) as segment:
         times = [packet.pts or 0 for packet in segment.demux(segment.streams.video[0]) if packet.size]
     place = {time: rank for rank, time in enumerate(sorted(times))}
     return [place[time] for time in times]

@@ -25,17 +25,33 @@ def open_input(source: str, rate: Fraction | None) -> av.container.InputContaine
         if SEQUENCE.search(Path(source).name):
             start = str(_check_sequence(Path(source)))
             return av.open(source, format="image2", options={"framerate": str(rate or 25), "start_number": start})
-        return av.open(source)
+        return av.open(as_file(source))
     except FFmpegError as error:
         name = "standard input" if source == STDIN else source
         raise VideoError(f"{name}: not a video, or a damaged one ({error.strerror or error})") from None
 
 
+def as_file(path: str | Path) -> str:
+    """The path as FFmpeg is to be told it, which takes what stands before a colon (12:30.mp4) for a protocol."""
+    return f"file:{path}"
+
+
+def frame_path(pattern: Path, number: int) -> Path:
+    """Frame `number` of a numbered sequence."""
+    return pattern.with_name(SEQUENCE.sub(lambda match: f"{number:0{match[1] or 1}d}", pattern.name, count=1))
+
+
+def frame_numbers(pattern: Path) -> list[int]:
+    """The numbers of a sequence's frames that are there, sorted."""
+    match = SEQUENCE.search(pattern.name)
+    assert match is not None
+    digits = re.compile(re.escape(pattern.name[: match.start()]) + r"(\d+)" + re.escape(pattern.name[match.end() :]))
+    return sorted(int(m[1]) for f in pattern.parent.glob("*") if (m := digits.fullmatch(f.name)))
+
+
 def _check_sequence(pattern: Path) -> int:
     """The first number of a sequence; VideoError where there is none or one is missing."""
-    before, after = SEQUENCE.split(pattern.name)[0], SEQUENCE.split(pattern.name)[-1]
-    digits = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
-    numbers = sorted(int(m[1]) for f in pattern.parent.glob("*") if (m := digits.fullmatch(f.name)))
+    numbers = frame_numbers(pattern)
     if not numbers:
         raise VideoError(f"{pattern}: no frame of that name")
     missing = next((n for n, found in enumerate(numbers, numbers[0]) if n != found), None)

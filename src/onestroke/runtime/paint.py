@@ -113,14 +113,20 @@ def run(source: Source, painter: Painter, write: Callable[[Frame], None], watch:
     Fills in `report`; what was stopped after the last frame counts as done. Raises what reading and writing raise.
     """
     done, total = skip, source.clip.frames
-    stop = watch(done, total)
-    with closing(ahead(source.frames(skip), 2 * painter.batch)) as frames, Behind(write, 2 * painter.batch) as out:
+    stop, gave_up = watch(done, total), False
+
+    def give_up() -> bool:
+        nonlocal gave_up
+        gave_up = watch(done, total)
+        return gave_up
+
+    with closing(ahead(source.frames(skip), 2 * painter.batch, give_up)) as frames, Behind(write, 2 * painter.batch) as out:
         while not stop and (batch := list(islice(frames, painter.batch))):
             for frame in painter(batch):
                 out.put(frame)
             done += len(batch)
             report.repeated += sum(frame.repeated for frame in batch)
             stop = watch(done, total)
-        if stop and next(frames, None) is None:
+        if stop and next(frames, None) is None and not gave_up:
             report.stopped = ""
     report.frames, report.cuts = min(done, len(source.times)), painter.cuts

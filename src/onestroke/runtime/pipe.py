@@ -12,9 +12,11 @@ from av.video.stream import VideoStream
 
 from onestroke.atomic import replacing
 from onestroke.errors import ConfigError, VideoError
+from onestroke.runtime.animation import is_animated
 from onestroke.runtime.clip import Converter, Frame
 from onestroke.runtime.encode import Encoding, encode
 from onestroke.runtime.mux import add_copy, copy_about, open_output
+from onestroke.runtime.opening import as_file
 from onestroke.runtime.paint import Painter, Report, Watch, named, run
 from onestroke.runtime.read import Reader
 from onestroke.runtime.settings import Settings
@@ -30,6 +32,8 @@ def stream(stylizer: Stylizer, source: str, target: Path, settings: Settings, wa
     """
     if settings.resume:
         raise ConfigError("resume: what comes through a pipe is gone; name files to go on from a stopped run")
+    if Path(source).suffix.lower() == ".webp" and is_animated(Path(source)):  # which FFmpeg cannot read
+        raise ConfigError(f"{source}: an animated WebP does not go through a pipe; name a file with -o")
     out = str(target) == STDOUT
     suffix = ".mkv" if out else target.suffix.lower()
     encoding = Encoding.choose(suffix, settings.codec, settings.quality)
@@ -37,8 +41,8 @@ def stream(stylizer: Stylizer, source: str, target: Path, settings: Settings, wa
     try:
         with (
             Reader(source, settings.size, settings.rate, passing=True) as reader,
-            nullcontext("pipe:1") if out else replacing(target) as place,
-            open_output(str(place), suffix, reader.clip) as container,
+            nullcontext(target) if out else replacing(target) as place,
+            open_output("pipe:1" if out else as_file(place), suffix, reader.clip) as container,
         ):
             passage = _Passage(container, reader, encoding, report)
             try:

@@ -42,7 +42,7 @@ class Reader:
             self.painted, self.announced = self.stream.index, self.stream.frames
             self.others: queue.SimpleQueue[Packet[Any]] = queue.SimpleQueue()
             self._owed: list[int] = []
-            self._failed = False
+            self._failed = self._busy = False
             self._decoded = self._decode()
             self._first, waiting = self._look_ahead()
         except BaseException:
@@ -58,7 +58,8 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._container.close()
+        if not self._busy:  # a thread left behind, which waits for a pipe, would crash
+            self._container.close()
 
     @property
     def container(self) -> av.container.InputContainer:
@@ -77,6 +78,7 @@ class Reader:
 
     def frames(self, skip: int = 0) -> Iterator[Frame]:
         """The frames in the order of their times, without the first `skip`, which are only decoded."""
+        self._busy = True
         whole, shown = self._first, None
         for item in self._sequence():
             broken = not isinstance(item, VideoFrame)
@@ -86,7 +88,10 @@ class Reader:
             self.times.append(self._time(item))
             if len(self.times) > skip:
                 shown = shown or self._converter.to_rgb(whole)
+                self._busy = False
                 yield Frame(self.times[-1], *shown, repeated=broken)
+                self._busy = True
+        self._busy = False
 
     def _sequence(self) -> Iterator[VideoFrame | int]:
         yield from self._waiting

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from itertools import count
 from pathlib import Path
 
 from onestroke.atomic import replacing
@@ -10,13 +12,13 @@ from onestroke.images import Picture, save_image
 from onestroke.runtime.animation import ANIMATIONS, Animation, AnimationWriter, is_animated
 from onestroke.runtime.clip import Frame
 from onestroke.runtime.encode import CODECS, CONTAINERS
-from onestroke.runtime.opening import SEQUENCE, STDIN
+from onestroke.runtime.opening import SEQUENCE, STDIN, frame_path
 from onestroke.runtime.paint import Painter, Report, Watch, named, run, shown
 from onestroke.runtime.pipe import STDOUT, stream
 from onestroke.runtime.read import Reader
 from onestroke.runtime.settings import Settings
 from onestroke.runtime.stylize import Stylizer
-from onestroke.runtime.video import stylize_video
+from onestroke.runtime.video import parts_folder, stylize_video
 
 # What `codec` may also be: formats that are no video codecs. A "png" is a numbered sequence.
 FORMATS = {"gif": ".gif", "webp": ".webp", "apng": ".apng", "png": ".png"}
@@ -59,22 +61,36 @@ def _to_animation(stylizer: Stylizer, source: str, target: Path, settings: Setti
         run(reader, Painter(stylizer, settings, reader.clip), writer.write, named(watch, report), report)
         if not report.frames:
             raise VideoError(f"{target}: {report.stopped} before the first frame was painted")
+        if report.stopped and target.exists() and not parts_folder(target).exists():
+            report.notes.append("what was there before is kept")
+            return report
         times, end = shown(reader, report.frames)
         try:
             with replacing(target) as temporary:
                 writer.save(temporary, times, end, reader.loop if isinstance(reader, Animation) else 0)
         except OSError as error:
             raise VideoError(f"{target}: cannot be written ({error.strerror})") from None
+    _mark(target, report)
     return report
 
 
 def _to_pictures(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:
-    report, number = Report(), iter(range(1, 1 << 62))
+    report, number = Report(), count(1)
 
     def write(frame: Frame) -> None:
-        path = target.with_name(target.name % next(number))
-        save_image(path, frame.rgb, like=Picture(frame.rgb, frame.alpha))
+        save_image(frame_path(target, next(number)), frame.rgb, like=Picture(frame.rgb, frame.alpha))
 
     with open_source(source, settings) as reader:
         run(reader, Painter(stylizer, settings, reader.clip), write, named(watch, report), report)
+    _mark(target, report)
     return report
+
+
+def _mark(target: Path, report: Report) -> None:
+    """Let what was stopped not pass for done: the folder says it, though nothing in it saves a second run any work."""
+    folder = parts_folder(target)
+    if report.stopped:
+        folder.mkdir(exist_ok=True)
+        report.resumable = True
+    else:
+        shutil.rmtree(folder, ignore_errors=True)

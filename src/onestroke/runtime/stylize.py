@@ -47,7 +47,7 @@ class Stylizer:
 
         strength: 0 gives the photo, 1 the style. keep_colors: lightness from the style, colour from the photo.
         brush: the scale to paint at, None for the photo's own.
-        Raises ImageError for another shape or type.
+        Raises ImageError for another shape or type, MemoryError where there is less memory than it was to use.
         """
         if photo.dtype != np.uint8 or photo.ndim not in (3, 4) or photo.shape[-1] != 3 or 0 in photo.shape:
             raise ImageError(f"expected a uint8 RGB array [H, W, 3] or [N, H, W, 3], got {photo.dtype} {list(photo.shape)}")
@@ -67,7 +67,12 @@ class Stylizer:
         height, width = photos.shape[1:3]
         down, right = (max(0, self.card.minimum - extent) for extent in (height, width))
         padded = np.pad(photos, ((0, 0), (0, down), (0, right), (0, 0)), "edge") if down or right else photos
-        return self._run(padded, strength)[:, :height, :width]
+        try:
+            return self._run(padded, strength)[:, :height, :width]
+        except Exception as error:  # ONNX Runtime's exceptions have no common public base
+            if "alloc" not in str(error).lower():
+                raise
+            raise MemoryError(f"too little memory for {width} x {height} pixels; use a lower --memory or --size") from None
 
     def _run(self, photos: Array, strength: float) -> Array:
         """Whole where that fits the memory, else one by one, in strips where even that does not fit."""

@@ -11,10 +11,11 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
+def ahead(items: Iterable[T], depth: int, stop: Callable[[], bool]) -> Generator[T, None, None]:
     """The same items in order, fetched by a thread up to `depth` ahead. Close it when leaving early.
 
-    What the thread raises is raised here.
+    While it waits for one, `stop` is asked again and again; where it says so, there are no more. A thread that waits for
+    a pipe in vain is left behind. What the thread raises is raised here.
     """
     line: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(depth)
     left = threading.Event()
@@ -32,7 +33,12 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
     thread.start()
     try:
         while True:
-            more, item = line.get()
+            try:
+                more, item = line.get(timeout=0.2)
+            except queue.Empty:
+                if stop():
+                    return
+                continue
             if isinstance(item, BaseException):
                 raise item
             if not more:
@@ -40,7 +46,7 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
             yield item  # type: ignore[misc]  # an item, since `more`
     finally:
         left.set()
-        thread.join()
+        thread.join(1)
 
 
 def _put(line: queue.Queue[T], item: T, left: threading.Event) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import av
 from av.error import FFmpegError
 
+from onestroke.atomic import replacing
 from onestroke.errors import ConfigError, VideoError
 from onestroke.runtime.animation import Animation
 from onestroke.runtime.encode import SEGMENT, Encoding, Segments
@@ -35,18 +36,19 @@ def stylize_video(
     """Paint the open `reader` of `source` into `target`, a video file.
 
     Frame times, colours, pixel aspect, sound, subtitles and chapters are kept. What `watch` stops, or a disk that runs
-    full, leaves a playable file of the frames done, and whole segments that `settings.resume` goes on from.
-    Raises VideoError for a target that cannot be written, ConfigError for settings that do not fit.
+    full, leaves a playable file of the frames done, but not in the place of one that was there before; `settings.resume`
+    goes on from the last whole segment. Raises VideoError for a target that cannot be written, ConfigError for settings
+    that do not fit.
     """
     encoding = Encoding.choose(target.suffix.lower(), settings.codec, settings.quality)
     painter, report = Painter(stylizer, settings, reader.clip), Report()
     folder = parts_folder(target)
-    _prepare(folder, target, _fingerprint(stylizer, source, settings, encoding), settings.resume)
+    keeps = _prepare(folder, target, _fingerprint(stylizer, source, settings, encoding), settings.resume)
     segments = Segments(folder, reader.clip, encoding)
     try:
         run(reader, painter, segments.write, _until_full(watch, segments, report), report, segments.whole * SEGMENT)
         segments.close()
-        if report.frames:
+        if report.frames and not (report.stopped and keeps):
             report.notes += _join(reader, segments, target, report)
     except (FFmpegError, OSError) as error:
         why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
@@ -56,13 +58,17 @@ def stylize_video(
         segments.abandon()
         with suppress(OSError):
             _joined(segments, target).unlink()
-        if not segments.whole:
+        segments.rest.unlink(missing_ok=True)
+        if not (segments.whole or report.stopped):
             shutil.rmtree(folder, ignore_errors=True)
     if report.stopped and not report.frames:
+        shutil.rmtree(folder, ignore_errors=True)
         raise VideoError(f"{target}: {report.stopped} before the first frame was painted")
     if not report.stopped:
         shutil.rmtree(folder, ignore_errors=True)
-    report.resumable = bool(report.stopped and segments.whole)
+    elif keeps:
+        report.notes.append("what was there before is kept until the new one is whole")
+    report.resumable = bool(report.stopped)
     return report
 
 
@@ -73,7 +79,6 @@ def _join(reader: Reader | Animation, segments: Segments, target: Path, report: 
     job = joined, segments.files, times, end, reader.clip, segments.encoding, reader.original, reader.painted
     notes = join(*job, whole=not report.stopped)
     joined.replace(target)
-    segments.rest.unlink(missing_ok=True)
     if not report.stopped and reader.announced > report.frames:
         notes.append(f"the file announces {reader.announced} frames, but only {report.frames} can be read")
     if segments.encoding.pixel_format(reader.clip) == "yuv444p":
@@ -100,24 +105,32 @@ def _until_full(watch: Watch, segments: Segments, report: Report) -> Watch:
     return stop
 
 
-def _prepare(folder: Path, target: Path, wanted: dict[str, Any], resume: bool) -> None:
-    """Make the folder for the segments, or take up the one that is there where it was made for the same job."""
+def _prepare(folder: Path, target: Path, wanted: dict[str, Any], resume: bool) -> bool:
+    """Make the folder for the segments, or take up the one that is there where it was made for the same job.
+
+    Returns whether a file that is no part of this job stands at `target`.
+    """
     note = folder / "run.json"
     try:
-        if not resume:
+        made = _read(note) if resume else {}
+        if not made:
             shutil.rmtree(folder, ignore_errors=True)
-        elif note.is_file():
-            made = json.loads(note.read_text())
-            differing = ", ".join(key for key in wanted if wanted[key] != made.get(key))
-            if differing:
-                raise ConfigError(
-                    f"{target}: the stopped run had another {differing}; give the same, or --overwrite to start over"
-                )
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(wanted, indent=1))
-    except (OSError, ValueError) as error:
-        raise VideoError(f"{target}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
+            made = wanted | {"keeps": target.exists()}
+            with replacing(note) as temporary:
+                temporary.write_text(json.dumps(made, indent=1))
+    except OSError as error:
+        raise VideoError(f"{target}: cannot be written ({error.strerror or error})") from None
+    differing = ", ".join(key for key in wanted if wanted[key] != made.get(key))
+    if differing:
+        raise ConfigError(f"{target}: the stopped run had another {differing}; give the same, or --overwrite to start over")
+    return bool(made.get("keeps"))
+
+
+def _read(note: Path) -> dict[str, Any]:
+    """What a stopped run noted; nothing where there is none, or a torn one."""
+    with suppress(FileNotFoundError, ValueError):
+        return dict(json.loads(note.read_text()))
+    return {}
 
 
 def _fingerprint(stylizer: Stylizer, source: str, settings: Settings, encoding: Encoding) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +22,6 @@ from onestroke.runtime.settings import Settings
 from onestroke.runtime.steady import Steady
 from onestroke.runtime.stylize import Stylizer
 
-CAMERA = re.compile(r"webcam(?::(\w+))?")
 _PAGE = b"<!doctype html><title>onestroke</title><body style='margin:0;background:#111'><img src=/live style='width:100%'>"
 
 
@@ -133,17 +131,20 @@ def open_screen() -> Window | Page:
 
 
 def open_camera(name: str) -> av.container.InputContainer:
-    """The camera of "webcam", "webcam:1" and so on. Raises VideoError where it cannot be opened."""
-    match = CAMERA.fullmatch(name)
-    which = (match[1] if match else None) or "0"
+    """The camera of "webcam", "webcam:1", "webcam:NAME" or "webcam:/dev/..". Raises VideoError where it cannot be opened."""
+    which = name.partition(":")[2] or "0"
     system = {"darwin": "avfoundation", "win32": "dshow"}.get(sys.platform, "v4l2")
-    device = {"avfoundation": which, "dshow": _windows_name(which)}.get(system, f"/dev/video{which}")
+    device = {"avfoundation": which, "dshow": _windows_name(which)}.get(system, _linux_name(which))
     options = {"framerate": "30"} if system == "avfoundation" else {}
     try:
         return av.open(device, format=system, options=options)
     except (FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise VideoError(f"{name}: no camera there ({device}: {reason}); connect one, or try webcam:1") from None
+
+
+def _linux_name(which: str) -> str:
+    return f"/dev/video{which}" if which.isdigit() else which
 
 
 def _windows_name(which: str) -> str:
@@ -161,7 +162,8 @@ def paint_camera(
 ) -> int:
     """Paint what the camera sees until it ends, the screen is closed or `watch`, called with the frames so far, says stop.
 
-    Only the newest picture is painted, so that the screen does not fall behind. Returns the number of painted frames.
+    Only the newest picture is painted, so that the screen does not fall behind. Closes the camera. Returns the number of
+    painted frames.
     """
     newest: list[Array] = []
     fresh, ended = threading.Event(), threading.Event()
@@ -181,7 +183,10 @@ def paint_camera(
     thread.start()
     done = 0
     while not ended.is_set():
-        fresh.wait()
+        if not fresh.wait(0.2):  # a camera that shows nothing
+            if watch(done):
+                break
+            continue
         fresh.clear()
         if newest:
             photo = newest[0] if settings.size is None else resize(newest[0], longer=settings.size)
@@ -192,4 +197,6 @@ def paint_camera(
                 break
     ended.set()
     thread.join(1)
+    if not thread.is_alive():  # else it waits for the camera, and closing that would crash
+        camera.close()
     return done
