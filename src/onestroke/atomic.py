@@ -18,6 +18,8 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        with temporary.open("rb+") as file:  # a power cut may keep a new name and lose what it names
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         with suppress(OSError):

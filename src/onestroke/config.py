@@ -85,8 +85,12 @@ class TrainConfig:
     precision: str = option("auto", "arithmetic; auto: bf16 where the processor has it", choices=("auto", "fp32", "bf16"))
     device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
     workers: int = option(-1, "data-loading processes; -1: none on a CPU, up to 8 beside a GPU", least=-1)
-    seed: int = option(0, "seed of weights and data", least=0)
+    seed: int = option(0, "seed of weights and data", least=0, most=2**63 - 1)
 
+
+# What a run in progress may change without ceasing to be the same run.
+CHANGEABLE = ("out", "steps", "minutes", "val_every", "preview_every", "save_every", "device", "workers", "precision",
+              "vgg_weights")  # fmt: skip
 
 # What a CPU run changes: it ends in minutes and still shows the style.
 QUICK: dict[str, Any] = {

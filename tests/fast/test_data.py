@@ -1,3 +1,8 @@
+import multiprocessing
+import os
+import pickle
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -87,3 +92,21 @@ def test_a_dangling_link_is_no_photo(tmp_path):
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     with pytest.raises(DataError, match="holds no photos"):
         photos_of.load_folder(tmp_path, 32)
+
+
+def test_loading_processes_get_the_cache_by_name(photos):
+    loaded = photos_of.load_folder(photos, 32)
+    sent = pickle.dumps(loaded)
+    assert len(sent) < loaded.pixels.size / 10
+    assert np.array_equal(pickle.loads(sent)[3], loaded[3])
+
+
+def test_loading_processes_outlive_ctrl_c(photos):
+    loaded = photos_of.load_folder(photos, 32)
+    module = data.PhotoModule(loaded, loaded, size=32, batch=2, seed=0, workers=1)
+    batches = iter(module.train_dataloader())
+    next(batches)
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, signal.SIGINT)
+    for step in range(1, 6):
+        assert torch.equal(next(batches), module.batches().at(step))

@@ -6,17 +6,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from onestroke.cli.main import run as cli
 from onestroke.config import TrainConfig, merge, read_yaml
-from onestroke.errors import Diverged
+from onestroke.errors import ConfigError, Diverged, TrainingError
+from onestroke.fast.callbacks import Checkpoint
 from onestroke.fast.module import StyleModule, load_checkpoint, rate_at
+from onestroke.fast.run import train
 from onestroke.runtime.stylize import Stylizer
 
 SMALL = ["--size", "32", "--batch", "2", "--style-size", "48", "--style-layers", "relu1_2", "relu2_1",
@@ -170,6 +175,50 @@ def test_the_command_of_a_run_resumes_it(finished, painting, photos, tmp_path, m
     monkeypatch.chdir(photos)
     assert cli("train", [str(painting), "--content", ".", "--out", str(run), "--resume", "--steps", "26"]) == 0
     assert load_checkpoint(run / "last.ckpt")["global_step"] == 26
+
+
+def test_a_run_with_other_settings_is_not_taken_for_this_one(finished):
+    config = merge(TrainConfig(), read_yaml(finished / "config.yaml"), "saved")
+    before = (finished / "config.yaml").read_bytes()
+    with pytest.raises(ConfigError, match="holds a run with another seed"):
+        train(replace(config, seed=7), finished, Console(quiet=True))
+    assert (finished / "config.yaml").read_bytes() == before
+
+
+def test_a_painting_with_brackets_in_its_name_finds_its_runs(painting, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    named = shutil.copy(painting, tmp_path / "wave[1].png")
+    more = ["--content", str(photos), *SMALL, "--steps", "2"]
+    assert cli("train", [str(named), *more]) == 0 and cli("train", [str(named), *more]) == 0
+    assert sorted(p.name for p in Path("runs").iterdir()) == ["wave[1]", "wave[1]-2"]
+    assert cli("train", [str(named), "--resume", "--minutes", "1"]) == 0
+
+
+def test_a_yaml_given_with_resume_must_be_the_same(finished, tmp_path, capsys):
+    (tmp_path / "other.yaml").write_text("steady_weight: 2.0\n")
+    assert cli("train", ["--out", str(finished), "--resume", "--config", str(tmp_path / "other.yaml")]) == 2
+    assert "steady_weight was 0.5" in capsys.readouterr().err
+
+
+def test_weights_that_are_no_numbers_replace_no_checkpoint(finished, tmp_path):
+    module = StyleModule(merge(TrainConfig(), {"network": "tiny"}, "x"), torch.nn.Identity())
+    trainer = SimpleNamespace(lightning_module=module, global_step=7, save_checkpoint=lambda path: path.write_text("new"))
+    checkpoint = Checkpoint(tmp_path / "last.ckpt", 1)
+    checkpoint.save(trainer)
+    next(module.net.parameters()).data[0] = float("nan")
+    (tmp_path / "last.ckpt").write_text("good")
+    with pytest.raises(Diverged, match="step 7"):
+        checkpoint.save(trainer)
+    assert (tmp_path / "last.ckpt").read_text() == "good"
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    module = StyleModule(merge(TrainConfig(), {"network": "tiny"}, "x"), torch.nn.Identity())
+    with pytest.raises(TrainingError, match=r"No space left on device.*--resume"):
+        Checkpoint(tmp_path / "x.ckpt", 1).save(SimpleNamespace(lightning_module=module, global_step=1, save_checkpoint=full))
 
 
 def test_a_finished_run_is_not_trained_over(finished, painting, photos, capsys):

@@ -1,4 +1,5 @@
 import importlib.metadata
+import os
 
 import numpy as np
 import onnx
@@ -74,6 +75,13 @@ def test_the_cache_is_used_and_a_damaged_one_is_replaced(cache, vgg16, monkeypat
     monkeypatch.undo()
     monkeypatch.setenv("ONESTROKE_CACHE", str(cache))
     assert weights.digest(weights.resolve("vgg16").convolutions) == weights.WHEEL_DIGEST
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(vgg16, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONESTROKE_CACHE", str(tmp_path))
+    (tmp_path / f".vgg16.safetensors.{os.getpid()}.part").mkdir()  # in the way of the file to be written
+    assert weights.digest(weights.resolve("vgg16").convolutions) == weights.WHEEL_DIGEST
+    assert not (tmp_path / "vgg16.safetensors").exists()
 
 
 def test_nothing_found_says_what_to_do(tmp_path, monkeypatch):

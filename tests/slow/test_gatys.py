@@ -14,7 +14,7 @@ from onestroke.cli.main import run as cli
 from onestroke.errors import ConfigError, ImageError
 from onestroke.images import read_image
 from onestroke.samples import scenes
-from onestroke.slow import colors, presets
+from onestroke.slow import colors, gatys, presets
 from onestroke.slow.gatys import Gatys
 from onestroke.slow.materials import Painting, recolored, sizes
 from onestroke.slow.presets import recipe
@@ -83,6 +83,16 @@ def test_a_killed_run_resumes_to_the_same_picture(photo, painting, tmp_path):
         assert second.run()
         assert np.array_equal(second.pictures, whole.pictures)
         assert torch.equal(second.optimizer.pixels, whole.optimizer.pixels)
+
+
+def test_a_resumed_run_keeps_its_memory_and_so_its_tiles(photo, painting, tmp_path, monkeypatch):
+    first = begun(photo, painting)
+    first.run(lambda progress: progress.step.step == 2)
+    first.save(tmp_path / "state")
+    monkeypatch.setattr(gatys, "free_memory", lambda device: 12_345)
+    second = begun(photo, painting)
+    second.load(tmp_path / "state")
+    assert second.memory == first.memory != 12_345
 
 
 def test_ctrl_c_keeps_the_picture_and_the_state(photo, painting, tmp_path):

@@ -17,6 +17,7 @@ from onestroke.cli.main import run as cli
 from onestroke.errors import ConfigError
 from onestroke.fast.module import load_checkpoint
 from onestroke.images import read_image
+from onestroke.runtime.stylize import Stylizer
 from onestroke.samples import scenes
 from onestroke.slow.pairs import Shard, entries, read_pairs
 
@@ -182,6 +183,10 @@ def test_pairs_alone_teach(finished, content, painting, tmp_path):
     found = rows(out)
     assert all(row["pixel"] for (part, _), row in found.items() if part == "train")
     assert float(found["train", 60]["total"]) < 0.8 * float(found["train", 10]["total"])
+    style = Stylizer(out / "stripes.onnx", "cpu")
+    photo = np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8)
+    half = (photo + style(photo).astype(float)) / 2
+    assert style.card.strongest == 1 and np.abs(style(photo, 0.5) - half).max() <= 1  # pairs teach one strength
 
 
 def test_a_run_that_was_stopped_among_pairs_resumes_to_the_same_weights(finished, content, painting, tmp_path):

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from onestroke import config as configs
-from onestroke.config import QUICK, TrainConfig, style_name
+from onestroke.config import CHANGEABLE, QUICK, TrainConfig, style_name
 from onestroke.errors import ConfigError
 
-# What a run in progress may change without ceasing to be the same run.
-CHANGEABLE = ("out", "steps", "val_every", "preview_every", "save_every", "device", "workers", "precision", "vgg_weights")
 PATHS = ("painting", "content", "val", "pairs", "vgg_weights")
 
 EXAMPLES = """examples:
@@ -45,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     if "steps" in flags and "minutes" not in flags:
         flags["minutes"] = 0.0
     if resume:
-        config, folder = _resumed(flags)
+        config, folder = _resumed((configs.read_yaml(source) if source else {}) | flags)
     else:
         config = _fresh(flags, source)
         folder = _new_folder(config)
@@ -92,9 +90,7 @@ def _runs(painting: str) -> list[Path]:
     """runs/NAME, runs/NAME-2, ... that exist, in order."""
     stem = style_name(painting)
     numbered = {
-        int(m[1] or 1): p
-        for p in Path("runs").glob(f"{stem}*")
-        if (m := re.fullmatch(re.escape(stem) + r"(?:-(\d+))?", p.name))
+        int(m[1] or 1): p for p in Path("runs").glob("*") if (m := re.fullmatch(re.escape(stem) + r"(?:-(\d+))?", p.name))
     }
     return [numbered[n] for n in sorted(numbered)]
 
@@ -112,7 +108,7 @@ def _new_folder(config: TrainConfig) -> Path:
 
 
 def _resumed(flags: dict[str, Any]) -> tuple[TrainConfig, Path]:
-    """The saved configuration of the run to continue, with what may be changed changed."""
+    """The saved configuration of the run to continue, with what may be changed changed; its steps are what minutes became."""
     if "out" in flags:
         folder = Path(flags["out"])
     else:
@@ -126,8 +122,9 @@ def _resumed(flags: dict[str, Any]) -> tuple[TrainConfig, Path]:
         raise ConfigError(f"resume: {folder} holds no run (no config.yaml)")
     saved = configs.merge(TrainConfig(), configs.read_yaml(folder / "config.yaml"), str(folder / "config.yaml"))
     for name, value in flags.items():
-        before = asdict(saved)[name]
+        before = asdict(saved).get(name)
         same = value == before or (name in PATHS and before == str(Path(value).resolve()))
         if name not in CHANGEABLE and not same:
             raise ConfigError(f"resume: {name} was {before!r} in {folder} and cannot become {value!r}; start a new run")
-    return configs.merge(saved, {k: v for k, v in flags.items() if k in CHANGEABLE}, "flags"), folder
+    changed = {k: v for k, v in flags.items() if k in CHANGEABLE and k != "minutes"}
+    return configs.merge(saved, changed, "flags"), folder

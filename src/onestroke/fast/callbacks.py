@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from onestroke.atomic import replacing
+from onestroke.errors import Diverged, TrainingError
 from onestroke.fast.module import StyleModule, to_float
 from onestroke.images import Array, save_image
 from onestroke.interrupt import Interrupt
@@ -47,9 +48,19 @@ class Checkpoint(pl.Callback):
             self.save(trainer)
 
     def save(self, trainer: pl.Trainer) -> None:
-        """To a temporary name, then a rename: a kill at any moment leaves the old or the new checkpoint whole."""
-        with replacing(self.path) as temporary:
-            trainer.save_checkpoint(temporary)
+        """To a temporary name, then a rename: a kill at any moment leaves the old or the new checkpoint whole.
+
+        Raises Diverged rather than let weights that are no numbers replace it, TrainingError where it cannot be written.
+        """
+        assert isinstance(trainer.lightning_module, StyleModule)
+        if not all(bool(parameter.isfinite().all()) for parameter in trainer.lightning_module.net.parameters()):
+            raise Diverged(f"the weights became no numbers at step {trainer.global_step}")
+        try:
+            with replacing(self.path) as temporary:
+                trainer.save_checkpoint(temporary)
+        except (OSError, RuntimeError) as error:  # torch raises the latter for a full disk
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise TrainingError(f"{self.path}: cannot be written ({reason}); make room, then add --resume") from None
 
 
 class StopOnInterrupt(pl.Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import numpy as np
@@ -58,6 +59,11 @@ class Batches(IterableDataset[Tensor]):
         return np.random.default_rng((self.seed, 2, epoch)).permutation(count)
 
 
+def _ignore_interrupt(worker: int) -> None:
+    """Ctrl-C reaches the loading processes too, which the run needs until it has saved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class PhotoModule(pl.LightningDataModule):
     """Training batches and held-out photos for Lightning.
 
@@ -78,7 +84,10 @@ class PhotoModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """The batches, loaded by `workers` processes."""
-        return DataLoader(self.batches(), batch_size=None, num_workers=self.workers, pin_memory=self.workers > 0)
+        return DataLoader(
+            self.batches(), batch_size=None, num_workers=self.workers, pin_memory=self.workers > 0,
+            worker_init_fn=_ignore_interrupt,
+        )  # fmt: skip
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """The central squares of the held-out photos, uint8 [B, size, size, 3] each."""

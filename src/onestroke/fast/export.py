@@ -133,6 +133,8 @@ def export_run(folder: Path, target: Path | None = None, io: str = "uint8", prec
         train_size=config.size,
         objective=configs.read_yaml(folder / OBJECTIVE) if finished else {},
     )
+    if config.supervision == "pairs":  # which show one strength only: weaker is a blend, and stronger there is none
+        card = replace(card, solid=1.0, strongest=1.0)
     export(net, card, target, calibration_photos(config.content) if precision == "int8" else ())
     return target
 

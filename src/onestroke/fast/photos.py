@@ -35,6 +35,15 @@ class Photos:
     index: list[tuple[int, int, int]]  # offset, height, width
     skipped: list[str]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: a memory map by its name, which pickling alone would copy."""
+        mapped = self.pixels.filename if isinstance(self.pixels, np.memmap) else None
+        return self.__dict__ | ({"pixels": Path(mapped)} if mapped else {})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        pixels = state["pixels"]
+        self.__dict__ = state | {"pixels": np.memmap(pixels, np.uint8, "r") if isinstance(pixels, Path) else pixels}
+
     def __len__(self) -> int:
         return len(self.index)
 

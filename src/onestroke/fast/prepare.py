@@ -67,7 +67,7 @@ def in_bf16(config: TrainConfig, device: torch.device) -> bool:
     if config.precision != "auto":
         return config.precision == "bf16"
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     units: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(units.get("avx512_bf16") or units.get("amx_bf16"))
 
@@ -176,10 +176,12 @@ def steps_within(config: TrainConfig, materials: Materials) -> int:
     batches, paired = materials.photos.batches(), pair_steps(config) / config.steps
 
     def cost(first: int) -> float:
-        seconds = []
+        drawing, seconds = [], []
         for step in range(first, first + 7):
+            drawn = time.perf_counter()
+            batch = batches.at(step)
             began = time.perf_counter()
-            batch = batches.at(step).to(materials.device)
+            batch = batch.to(materials.device)
             optimiser.zero_grad()
             with torch.autocast(materials.device.type, torch.bfloat16, enabled=in_bf16(config, materials.device)):
                 total = terms_of(batch, net, materials.loss, materials.pair_loss, config, step)["total"]
@@ -187,8 +189,10 @@ def steps_within(config: TrainConfig, materials: Materials) -> int:
             optimiser.step()
             if materials.device.type == "cuda":
                 torch.cuda.synchronize()
+            drawing.append(began - drawn)
             seconds.append(time.perf_counter() - began)
-        return float(np.median(seconds[2:]))
+        draw, compute, workers = float(np.median(drawing[2:])), float(np.median(seconds[2:])), materials.photos.workers
+        return max(compute, draw / workers) if workers else compute + draw
 
     seconds = (paired * cost(0) if paired else 0.0) + ((1 - paired) * cost(batches.pair_steps) if paired < 1 else 0.0)
     return max(4 * config.warmup, 1, int(config.minutes * 60 / seconds))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -44,6 +46,7 @@ def train(config: TrainConfig, folder: Path, console: Console) -> Result:
     loss diverged again after MOST_RETRIES halvings of the rate.
     """
     _quiet_lightning()
+    _refuse_another(config, folder)
     materials = prepare(config, console)
     if config.minutes:
         steps = steps_within(config, materials)
@@ -58,13 +61,33 @@ def train(config: TrainConfig, folder: Path, console: Console) -> Result:
     module, steps = _fit(config, materials, folder, console)
     if steps < config.steps:
         return Result(folder, steps, {})
-    found = _trainer(config, folder, materials.device, []).validate(module, datamodule=materials.photos, verbose=False)[0]
+    with _interruptible():
+        found = _trainer(config, folder, materials.device, []).validate(module, datamodule=materials.photos, verbose=False)[0]
     objective = {name.removeprefix("val/"): round(float(value), 5) for name, value in found.items()}
     configs.write_mapping(objective, folder / OBJECTIVE)
     model = export_run(folder)
     sample = folder / "sample.png"
     save_image(sample, Stylizer(model, device="cpu")(materials.preview))
     return Result(folder, steps, objective, model, sample)
+
+
+def _refuse_another(config: TrainConfig, folder: Path) -> None:
+    """Raise ConfigError where `folder` holds a run with other settings, which would pass for this one."""
+    if not ((folder / CHECKPOINT).is_file() and (folder / CONFIG).is_file()):
+        return
+    saved = asdict(configs.merge(TrainConfig(), configs.read_yaml(folder / CONFIG), str(folder / CONFIG)))
+    other = ", ".join(k for k, v in asdict(config).items() if k not in configs.CHANGEABLE and saved[k] != v)
+    if other:
+        raise ConfigError(f"{folder}: holds a run with another {other}; name another folder, or delete it")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning makes an exit of a Ctrl-C that it does not know what to do with; the command should say it."""
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
 
 
 def _fit(config: TrainConfig, materials: Materials, folder: Path, console: Console) -> tuple[StyleModule, int]:
@@ -94,7 +117,8 @@ def _fit(config: TrainConfig, materials: Materials, folder: Path, console: Conso
             ],
         )
         try:
-            trainer.fit(module, datamodule=materials.photos, ckpt_path=checkpoint if start else None)
+            with _interruptible():
+                trainer.fit(module, datamodule=materials.photos, ckpt_path=checkpoint if start else None)
             return module, trainer.global_step
         except Diverged as error:
             scale = module.rate_scale / 2

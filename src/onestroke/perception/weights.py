@@ -200,11 +200,12 @@ def _from_cache(variant: str, path: Path) -> VGGWeights | None:
 
 def _to_cache(weights: VGGWeights, path: Path) -> None:
     """Keep `weights` in one form; a cache that cannot be written is no error."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors = {"mean": weights.mean}
     for name, (kernel, bias) in weights.convolutions.items():
         tensors |= {f"{name}.weight": kernel, f"{name}.bias": bias}
     described = {"sha256": digest(weights.convolutions), "source": weights.source, "lineage": weights.lineage}
-    with suppress(OSError), replacing(path) as temporary:
+    with suppress(OSError, SafetensorError), replacing(path) as temporary:
         save_file(tensors, temporary, described)

@@ -57,7 +57,7 @@ class Gatys:
         found = weights.resolve(recipe.vgg, recipe.vgg_weights or None).as_lineage(recipe.lineage)
         border: vgg.Border = "replicate" if recipe.border == "replicate" else "zeros"
         self.vgg = vgg.build(found, self.layers, recipe.pooling, self.device, border)
-        self.memory = memory or free_memory(self.device)
+        self.memory, self._told = memory or free_memory(self.device), bool(memory)
         self.sizes = sizes(recipe, photos.shape[1], photos.shape[2])
         self.originals = self.paintings = list(paintings)
         for height, width in self.sizes:
@@ -157,7 +157,7 @@ class Gatys:
     def save(self, path: Path) -> None:
         """The state, atomically. Raises OnestrokeError where it cannot be written; an older state is then still whole."""
         assert self.optimizer is not None
-        state = {"digest": self._digest(), "scale": self.scale, "optimizer": self.optimizer.state_dict()}
+        state = {"digest": self._digest(), "scale": self.scale, "optimizer": self.optimizer.state_dict(), "memory": self.memory}
         try:
             with replacing(path) as temporary:
                 torch.save(state, temporary)
@@ -173,6 +173,8 @@ class Gatys:
         if state.get("digest") != self._digest():
             raise ConfigError(f"{path}: belongs to other pictures or settings; repeat them, or leave out --resume")
         self.scale = state["scale"]
+        if not self._told:  # other tiles would round elsewhere
+            self.memory = state["memory"]
         self.start = torch.zeros(len(self.photos), 3, *self.sizes[self.scale], device=self.device)
         self.optimizer = self._begin()
         self.optimizer.load_state_dict(state["optimizer"])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise, product
-from pathlib import Path
 
 import torch
 
 from onestroke.errors import ConfigError
 from onestroke.perception import vgg
+from onestroke.runtime import memory as system
 
 Span = tuple[int, int]
 
@@ -109,12 +109,7 @@ def _activations(variant: str, layers: list[str]) -> float:
 
 
 def free_memory(device: torch.device) -> int:
-    """Megabytes that a run may take by default: half of what is free, or 3000 where that is unknown."""
+    """Megabytes that a run may take by default: half of what is free."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] / 2**21)
-    try:  # Linux; what its page cache would give back counts as free
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        half = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) // 2**11
-        return max(half, LEAST_DEFAULT)
-    except (OSError, StopIteration, ValueError):
-        return 3000
+    return max(system.free_memory() // 2**21, LEAST_DEFAULT)
