@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from onestroke.config import TrainConfig, merge, read_yaml
+from onestroke.config import load
 from onestroke.fast.prepare import prepare
 from onestroke.images import Array, centre_crop, find_images, read_image
 from onestroke.perception.losses import PerceptualLoss
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--start", default="photo", choices=("photo", "noise"))
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/worth"))
     flags = parser.parse_args()
-    config = merge(TrainConfig(), read_yaml(flags.run / "config.yaml"), "run")
+    config = load(flags.run / "config.yaml")
     materials = prepare(config, Console())
     stylizer = Stylizer(next(flags.run.glob("*.onnx")), "cpu" if materials.device.type == "cpu" else "auto")
     paths = [path for path in find_images(flags.photos) if min(read_image(path).rgb.shape[:2]) >= flags.size]

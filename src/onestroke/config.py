@@ -179,6 +179,17 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return values
 
 
+def load(path: str | Path) -> TrainConfig:
+    """The training run that a YAML file describes, defaults where it is silent. Raises ConfigError."""
+    return merge(TrainConfig(), read_yaml(path), str(path))
+
+
+def differing(one: TrainConfig, other: TrainConfig) -> list[str]:
+    """The fields that make two runs of them: those that differ, but for what a run in progress may change."""
+    values = asdict(other)
+    return [name for name, value in asdict(one).items() if name not in CHANGEABLE and value != values[name]]
+
+
 def write_yaml(config: DataclassInstance, path: Path) -> None:
     """Save every field, resolved, so that the run can be repeated from this file alone."""
     write_mapping(asdict(config), path)

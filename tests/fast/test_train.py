@@ -198,9 +198,11 @@ def test_a_yaml_given_with_resume_must_be_the_same(finished, tmp_path, capsys):
     (tmp_path / "other.yaml").write_text("steady_weight: 2.0\n")
     assert cli("train", ["--out", str(finished), "--resume", "--config", str(tmp_path / "other.yaml")]) == 2
     assert "steady_weight was 0.5" in capsys.readouterr().err
+    (tmp_path / "other.yaml").write_text("tv_weight: 5e-2\n")  # which YAML reads as text: the same number nevertheless
+    assert cli("train", ["--out", str(finished), "--resume", "--config", str(tmp_path / "other.yaml")]) == 0
 
 
-def test_weights_that_are_no_numbers_replace_no_checkpoint(finished, tmp_path):
+def test_weights_that_are_no_numbers_replace_no_checkpoint(tmp_path):
     module = StyleModule(merge(TrainConfig(), {"network": "tiny"}, "x"), torch.nn.Identity())
     trainer = SimpleNamespace(lightning_module=module, global_step=7, save_checkpoint=lambda path: path.write_text("new"))
     checkpoint = Checkpoint(tmp_path / "last.ckpt", 1)

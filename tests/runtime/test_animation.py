@@ -121,7 +121,8 @@ def test_what_was_stopped_is_not_taken_for_done(painter, tmp_path):
     assert not whole.stopped and read(target)[0] == DELAYS
     assert plan([str(source)], str(target), "s", settings=Settings(resume=True)) == []
     assert render(painter, str(source), target, Settings(), lambda done, total: done >= 2).stopped
-    assert read(target)[0] == DELAYS  # a stub does not replace what is whole
+    assert read(target)[0] == DELAYS  # a stub does not replace what is whole, nor pass for what was asked for
+    assert plan([str(source)], str(target), "s", settings=Settings(resume=True)) == again
 
 
 def test_two_kinds_of_one_name_stay_apart(tmp_path):

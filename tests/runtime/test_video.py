@@ -308,7 +308,7 @@ def test_a_colon_is_part_of_a_name(painter, clip, tmp_path, monkeypatch):
     assert len(shown("file:12:31.mp4")[0]) == 30
 
 
-def test_ctrl_c_ends_a_pipe_that_stalls(tiny, clip, tmp_path):
+def test_ctrl_c_ends_a_pipe_that_stalls(tiny, tmp_path):
     render_to = tmp_path / "out.mkv"
     whole = make_clip(tmp_path / "in.mkv", [512 * i for i in range(240)], size=(160, 96), options={"crf": "4"}).read_bytes()
     command = [sys.executable, "-m", "onestroke.cli.main", "stylize", str(tiny), "-", "-o", str(render_to)]

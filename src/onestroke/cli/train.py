@@ -6,12 +6,11 @@ import argparse
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from onestroke import config as configs
-from onestroke.config import CHANGEABLE, QUICK, TrainConfig, style_name
+from onestroke.config import QUICK, TrainConfig, style_name
 from onestroke.errors import ConfigError
 
 PATHS = ("painting", "content", "val", "pairs", "vgg_weights")
@@ -70,14 +69,16 @@ def main(arguments: Sequence[str]) -> int:
 def _fresh(flags: dict[str, Any], source: str | None) -> TrainConfig:
     """Defaults for this machine, then the YAML, then the flags."""
     if source:
-        config = configs.merge(TrainConfig(), configs.read_yaml(source), source)
+        config = configs.load(source)
     else:
         config = TrainConfig() if _has_gpu(flags.get("device", "auto")) else configs.merge(TrainConfig(), QUICK, "quick")
-    config = configs.merge(config, flags, "flags")
-    for name in PATHS:
-        if path := getattr(config, name):
-            config = configs.merge(config, {name: str(Path(path).resolve())}, "flags")
-    return config
+    return _absolute(configs.merge(config, flags, "flags"))
+
+
+def _absolute(config: TrainConfig) -> TrainConfig:
+    """With paths that mean the same wherever the run is resumed from."""
+    paths = {name: str(Path(path).resolve()) for name in PATHS if (path := getattr(config, name))}
+    return configs.merge(config, paths, "flags")
 
 
 def _has_gpu(device: str) -> bool:
@@ -120,11 +121,9 @@ def _resumed(flags: dict[str, Any]) -> tuple[TrainConfig, Path]:
         folder = found[-1]
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"resume: {folder} holds no run (no config.yaml)")
-    saved = configs.merge(TrainConfig(), configs.read_yaml(folder / "config.yaml"), str(folder / "config.yaml"))
-    for name, value in flags.items():
-        before = asdict(saved).get(name)
-        same = value == before or (name in PATHS and before == str(Path(value).resolve()))
-        if name not in CHANGEABLE and not same:
-            raise ConfigError(f"resume: {name} was {before!r} in {folder} and cannot become {value!r}; start a new run")
-    changed = {k: v for k, v in flags.items() if k in CHANGEABLE and k != "minutes"}
-    return configs.merge(saved, changed, "flags"), folder
+    saved = configs.load(folder / "config.yaml")
+    config = _absolute(configs.merge(saved, {k: v for k, v in flags.items() if k != "minutes"}, "flags"))
+    for name in configs.differing(saved, config):
+        before, now = getattr(saved, name), getattr(config, name)
+        raise ConfigError(f"resume: {name} was {before!r} in {folder} and cannot become {now!r}; start a new run")
+    return config, folder

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from onestroke import config as configs
 from onestroke.atomic import replacing
 from onestroke.card import ModelCard
-from onestroke.config import SAMPLE_PAINTING, TrainConfig, style_name
+from onestroke.config import SAMPLE_PAINTING, style_name
 from onestroke.errors import ConfigError, ModelError
 from onestroke.fast.module import CHECKPOINT, CONFIG, OBJECTIVE, load_checkpoint, trained_network
 from onestroke.fast.networks import NETWORKS, Centred, Chain, Framed
@@ -112,7 +112,7 @@ def export_run(folder: Path, target: Path | None = None, io: str = "uint8", prec
         raise ConfigError(f"io, precision: {io}, {precision}; choose from {', '.join(WRAPPERS)} and {', '.join(PRECISIONS)}")
     if not (folder / CHECKPOINT).is_file() or not (folder / CONFIG).is_file():
         raise ConfigError(f"{folder}: not a run folder ({CHECKPOINT} and {CONFIG} expected); train.py makes them")
-    config = configs.merge(TrainConfig(), configs.read_yaml(folder / CONFIG), str(folder / CONFIG))
+    config = configs.load(folder / CONFIG)
     name = style_name(config.painting)
     target = target or folder / f"{name if precision == 'fp32' else f'{name}_{precision}'}.onnx"
     if target.suffix != ".onnx":

@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -75,10 +75,8 @@ def _refuse_another(config: TrainConfig, folder: Path) -> None:
     """Raise ConfigError where `folder` holds a run with other settings, which would pass for this one."""
     if not ((folder / CHECKPOINT).is_file() and (folder / CONFIG).is_file()):
         return
-    saved = asdict(configs.merge(TrainConfig(), configs.read_yaml(folder / CONFIG), str(folder / CONFIG)))
-    other = ", ".join(k for k, v in asdict(config).items() if k not in configs.CHANGEABLE and saved[k] != v)
-    if other:
-        raise ConfigError(f"{folder}: holds a run with another {other}; name another folder, or delete it")
+    if other := configs.differing(configs.load(folder / CONFIG), config):
+        raise ConfigError(f"{folder}: holds a run with another {', '.join(other)}; name another folder, or delete it")
 
 
 @contextmanager

@@ -41,8 +41,8 @@ _USUAL = (".mp4", ".m4v", ".mov", ".mkv", ".ts")
 # x265 writes beyond its memory where a picture is at most 48 wide, SVT-AV1 where a side is below 32: 64 is a block of theirs.
 CODECS = {
     "h264": Codec("libx264", _USUAL, 18, 51, {"preset": "medium"}),
-    "h265": Codec("libx265", _USUAL, 21, 51, {"preset": "fast", "x265-params": "log-level=none"}, 64),
-    "av1": Codec("libsvtav1", (".mp4", ".m4v", ".mkv", ".webm"), 26, 63, {"preset": "8"}, 64),
+    "h265": Codec("libx265", _USUAL, 21, 51, {"preset": "fast", "x265-params": "log-level=none"}, smallest=64),
+    "av1": Codec("libsvtav1", (".mp4", ".m4v", ".mkv", ".webm"), 26, 63, {"preset": "8"}, smallest=64),
     "prores": Codec("prores_ks", (".mov", ".mkv"), None, 0, {"profile": "3", "vendor": "apl0"}),
 }
 

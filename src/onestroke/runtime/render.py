@@ -18,7 +18,7 @@ from onestroke.runtime.pipe import STDOUT, stream
 from onestroke.runtime.read import Reader
 from onestroke.runtime.settings import Settings
 from onestroke.runtime.stylize import Stylizer
-from onestroke.runtime.video import parts_folder, stylize_video
+from onestroke.runtime.video import KEPT, parts_folder, stylize_video
 
 # What `codec` may also be: formats that are no video codecs. A "png" is a numbered sequence.
 FORMATS = {"gif": ".gif", "webp": ".webp", "apng": ".apng", "png": ".png"}
@@ -61,17 +61,21 @@ def _to_animation(stylizer: Stylizer, source: str, target: Path, settings: Setti
         run(reader, Painter(stylizer, settings, reader.clip), writer.write, named(watch, report), report)
         if not report.frames:
             raise VideoError(f"{target}: {report.stopped} before the first frame was painted")
-        if report.stopped and target.exists() and not parts_folder(target).exists():
-            report.notes.append("what was there before is kept")
-            return report
-        times, end = shown(reader, report.frames)
-        try:
-            with replacing(target) as temporary:
-                writer.save(temporary, times, end, reader.loop if isinstance(reader, Animation) else 0)
-        except OSError as error:
-            raise VideoError(f"{target}: cannot be written ({error.strerror})") from None
+        if report.stopped and target.exists():
+            report.notes.append(KEPT)
+        else:
+            _save(writer, reader, report.frames)
     _mark(target, report)
     return report
+
+
+def _save(writer: AnimationWriter, reader: Reader | Animation, frames: int) -> None:
+    times, end = shown(reader, frames)
+    try:
+        with replacing(writer.target) as temporary:
+            writer.save(temporary, times, end, reader.loop if isinstance(reader, Animation) else 0)
+    except OSError as error:
+        raise VideoError(f"{writer.target}: cannot be written ({error.strerror})") from None
 
 
 def _to_pictures(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:

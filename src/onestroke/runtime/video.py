@@ -24,6 +24,8 @@ from onestroke.runtime.stylize import Stylizer
 
 _SPARE = 32 << 20  # bytes of disk that must stay free besides what joining needs
 
+KEPT = "what was there before is kept until the new one is whole"
+
 
 def parts_folder(target: Path) -> Path:
     """Where the segments of an unfinished `target` lie."""
@@ -61,13 +63,12 @@ def stylize_video(
         segments.rest.unlink(missing_ok=True)
         if not (segments.whole or report.stopped):
             shutil.rmtree(folder, ignore_errors=True)
+    if not (report.stopped and report.frames):
+        shutil.rmtree(folder, ignore_errors=True)
     if report.stopped and not report.frames:
-        shutil.rmtree(folder, ignore_errors=True)
         raise VideoError(f"{target}: {report.stopped} before the first frame was painted")
-    if not report.stopped:
-        shutil.rmtree(folder, ignore_errors=True)
-    elif keeps:
-        report.notes.append("what was there before is kept until the new one is whole")
+    if report.stopped and keeps:
+        report.notes.append(KEPT)
     report.resumable = bool(report.stopped)
     return report
 
