@@ -18,9 +18,14 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb+") as file:  # a power cut may keep a new name and lose what it names
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        place(temporary, path)
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def place(whole: Path, path: Path) -> None:
+    """Move the finished file `whole` to `path` on the same disk, over what is there. Raises OSError."""
+    with whole.open("rb+") as file:  # a power cut may keep a new name and lose what it names
+        os.fsync(file.fileno())
+    whole.replace(path)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 
 from onestroke.atomic import replacing
-from onestroke.errors import ConfigError
+from onestroke.errors import ConfigError, because
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -171,7 +171,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise ConfigError(f"{path}: cannot read the config ({reason})") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        raise ConfigError(f"{path}: not valid YAML ({because(error)})") from None
     if values is None:
         return {}
     if not isinstance(values, dict):

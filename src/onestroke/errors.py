@@ -49,3 +49,8 @@ class TrainingError(OnestrokeError):
 
 class Diverged(TrainingError):
     """The loss exploded or became NaN; raised inside the training step, answered by going back."""
+
+
+def because(error: BaseException) -> str:
+    """What somebody else's exception says, on one line: the system's own words where it has any."""
+    return str(getattr(error, "strerror", None) or " ".join(str(error).split()))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from onestroke.atomic import replacing
-from onestroke.errors import ImageError
+from onestroke.errors import ImageError, because
 
 Array = NDArray[np.uint8]
 
@@ -69,7 +69,7 @@ def read_image(path: str | Path) -> Picture:
     except IsADirectoryError:
         raise ImageError(f"{path}: a folder, where a picture was expected") from None
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-        raise ImageError(f"{path}: damaged or unreadable ({' '.join(str(error).split())})") from None
+        raise ImageError(f"{path}: damaged or unreadable ({because(error)})") from None
 
 
 def _open_heic(path: str | Path) -> None:
@@ -149,7 +149,7 @@ def save_image(path: str | Path, rgb: Array, like: Picture | None = None, qualit
         with replacing(path) as temporary:
             image.save(temporary, format=kind, **options)
     except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
+        raise ImageError(f"{path}: cannot be written ({because(error)})") from None
 
 
 def output_format(path: Path) -> str:

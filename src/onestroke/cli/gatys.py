@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onestroke import config as configs
-from onestroke.errors import ConfigError, OnestrokeError
+from onestroke.errors import ConfigError, OnestrokeError, because
 from onestroke.images import WRITABLE, Picture, output_format, read_image, resize_to, save_image
 from onestroke.interrupt import Interrupt
 from onestroke.slow.presets import PRESETS, Recipe, recipe
@@ -143,7 +143,7 @@ def _output(own: dict[str, Any], start: str) -> Path:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{out.parent}: cannot be made ({error.strerror})") from None
+        raise ConfigError(f"{out.parent}: cannot be made ({because(error)})") from None
     if not os.access(out.parent, os.W_OK):
         raise ConfigError(f"{out.parent}: cannot be written to; name another place with -o")
     return out

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from onestroke.atomic import replacing
-from onestroke.errors import Diverged, TrainingError
+from onestroke.errors import Diverged, TrainingError, because
 from onestroke.fast.module import StyleModule, to_float
 from onestroke.images import Array, save_image
 from onestroke.interrupt import Interrupt
@@ -59,8 +59,7 @@ class Checkpoint(pl.Callback):
             with replacing(self.path) as temporary:
                 trainer.save_checkpoint(temporary)
         except (OSError, RuntimeError) as error:  # torch raises the latter for a full disk
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise TrainingError(f"{self.path}: cannot be written ({reason}); make room, then add --resume") from None
+            raise TrainingError(f"{self.path}: cannot be written ({because(error)}); make room, then add --resume") from None
 
 
 class StopOnInterrupt(pl.Callback):

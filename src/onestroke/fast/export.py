@@ -20,7 +20,7 @@ from onestroke import config as configs
 from onestroke.atomic import replacing
 from onestroke.card import ModelCard
 from onestroke.config import SAMPLE_PAINTING, style_name
-from onestroke.errors import ConfigError, ModelError
+from onestroke.errors import ConfigError, ModelError, because
 from onestroke.fast.module import CHECKPOINT, CONFIG, OBJECTIVE, load_checkpoint, trained_network
 from onestroke.fast.networks import NETWORKS, Centred, Chain, Framed
 from onestroke.fast.parity import fault, parity
@@ -175,7 +175,7 @@ def export(net: Framed, card: ModelCard, path: Path, photos: Sequence[Array] = (
                 raise ModelError(f"{path}: not written: {wrong}")
             _save(model, card, temporary)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be written ({error.strerror or error})") from None
+        raise ModelError(f"{path}: cannot be written ({because(error)})") from None
     return card
 
 

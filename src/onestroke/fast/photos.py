@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from onestroke.atomic import replacing
 from onestroke.config import cache_folder
-from onestroke.errors import DataError, ImageError
+from onestroke.errors import DataError, ImageError, because
 from onestroke.images import Array, find_images, read_image, resize
 
 # A photo is kept at up to this many times the crop's side, so that crops range from a detail to (nearly) the whole.
@@ -87,8 +87,9 @@ def load_folder(folder: Path, size: int, progress: Callable[[int, int], None] | 
         try:
             _fill_cache(path, folder, sources, size, progress)
         except OSError as error:
-            reason = error.strerror or error
-            raise DataError(f"{path.parent}: the photo cache cannot be written ({reason}); set ONESTROKE_CACHE") from None
+            raise DataError(
+                f"{path.parent}: the photo cache cannot be written ({because(error)}); set ONESTROKE_CACHE"
+            ) from None
     meta = json.loads(path.with_suffix(".json").read_text())
     return Photos(np.memmap(path, np.uint8, "r"), [tuple(entry) for entry in meta["index"]], meta["skipped"])
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from onestroke import config as configs
 from onestroke.config import TrainConfig
-from onestroke.errors import ConfigError, Diverged, TrainingError
+from onestroke.errors import ConfigError, Diverged, TrainingError, because
 from onestroke.fast import callbacks
 from onestroke.fast.export import export_run
 from onestroke.fast.module import CHECKPOINT, CONFIG, OBJECTIVE, StyleModule, load_checkpoint, peak_rate
@@ -57,7 +57,7 @@ def train(config: TrainConfig, folder: Path, console: Console) -> Result:
         folder.mkdir(parents=True, exist_ok=True)
         configs.write_yaml(config, folder / CONFIG)
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written ({error.strerror or error})") from None
+        raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
     module, steps = _fit(config, materials, folder, console)
     if steps < config.steps:
         return Result(folder, steps, {})

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from onestroke.errors import VideoError
+from onestroke.errors import VideoError, because
 from onestroke.images import Array, resize_to
 from onestroke.runtime.clip import Clip, Colour, Frame
 
@@ -51,7 +51,7 @@ class Animation:
             self._image = Image.open(source)
             count = getattr(self._image, "n_frames", 1)
         except Exception as error:
-            raise VideoError(f"{source}: damaged or unreadable ({' '.join(str(error).split())})") from None
+            raise VideoError(f"{source}: damaged or unreadable ({because(error)})") from None
         self.loop: int | None = self._image.info.get("loop")
         # an APNG may carry another picture for programs that do not animate; Pillow counts it as the first frame
         self._first = int(getattr(self._image, "default_image", False))
@@ -140,7 +140,7 @@ class AnimationWriter:
             first, *rest = self._frames
             first.save(path, format=kind, save_all=True, append_images=rest, **options)
         except (OSError, ValueError) as error:
-            raise VideoError(f"{self.target}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
+            raise VideoError(f"{self.target}: cannot be written ({because(error)})") from None
 
     def _slow_enough(self, marks: list[int]) -> list[int]:
         """Without the frames that would be shown for less than 20 ms, which browsers stretch to 100; and their times."""

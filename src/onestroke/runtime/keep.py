@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from onestroke.errors import ImageError
+from onestroke.errors import ImageError, because
 
 Half = NDArray[np.float16]
 
@@ -75,7 +75,7 @@ class Kept:
             except OSError as error:
                 folder = tempfile.gettempdir()
                 raise ImageError(
-                    f"{folder}: no room for features ({error.strerror}); allow more memory, or name a larger folder in TMPDIR"
+                    f"{folder}: no room for features ({because(error)}); allow more memory, or name a larger folder in TMPDIR"
                 ) from None
 
     def turn(self) -> None:

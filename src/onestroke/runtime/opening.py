@@ -11,7 +11,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from onestroke.errors import VideoError
+from onestroke.errors import VideoError, because
 
 STDIN = "-"
 SEQUENCE = re.compile(r"%0?(\d*)d")  # of a file name such as frames/%05d.png
@@ -28,7 +28,7 @@ def open_input(source: str, rate: Fraction | None) -> av.container.InputContaine
         return av.open(as_file(source))
     except FFmpegError as error:
         name = "standard input" if source == STDIN else source
-        raise VideoError(f"{name}: not a video, or a damaged one ({error.strerror or error})") from None
+        raise VideoError(f"{name}: not a video, or a damaged one ({because(error)})") from None
 
 
 def as_file(path: str | Path) -> str:

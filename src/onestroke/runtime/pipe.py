@@ -11,7 +11,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from onestroke.atomic import replacing
-from onestroke.errors import ConfigError, VideoError
+from onestroke.errors import ConfigError, VideoError, because
 from onestroke.runtime.animation import is_animated
 from onestroke.runtime.clip import Converter, Frame
 from onestroke.runtime.encode import Encoding, encode
@@ -54,7 +54,7 @@ def stream(stylizer: Stylizer, source: str, target: Path, settings: Settings, wa
             report.stopped = "the reader of the pipe left"
             return report
         name = "standard output" if out else target
-        raise VideoError(f"{name}: cannot be written ({error.strerror or error})") from None
+        raise VideoError(f"{name}: cannot be written ({because(error)})") from None
     return report
 
 

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from onestroke.atomic import replacing
-from onestroke.errors import ConfigError, VideoError
+from onestroke.errors import ConfigError, VideoError, because
 from onestroke.images import Picture, save_image
 from onestroke.runtime.animation import ANIMATIONS, Animation, AnimationWriter, is_animated
 from onestroke.runtime.clip import Frame
@@ -75,7 +75,7 @@ def _save(writer: AnimationWriter, reader: Reader | Animation, frames: int) -> N
         with replacing(writer.target) as temporary:
             writer.save(temporary, times, end, reader.loop if isinstance(reader, Animation) else 0)
     except OSError as error:
-        raise VideoError(f"{writer.target}: cannot be written ({error.strerror})") from None
+        raise VideoError(f"{writer.target}: cannot be written ({because(error)})") from None
 
 
 def _to_pictures(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:

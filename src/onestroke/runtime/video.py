@@ -12,8 +12,8 @@ from typing import Any
 import av
 from av.error import FFmpegError
 
-from onestroke.atomic import replacing
-from onestroke.errors import ConfigError, VideoError
+from onestroke.atomic import place, replacing
+from onestroke.errors import ConfigError, VideoError, because
 from onestroke.runtime.animation import Animation
 from onestroke.runtime.encode import SEGMENT, Encoding, Segments
 from onestroke.runtime.mux import join
@@ -53,7 +53,7 @@ def stylize_video(
         if report.frames and not (report.stopped and keeps):
             report.notes += _join(reader, segments, target, report)
     except (FFmpegError, OSError) as error:
-        why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        why = "the disk is full" if error.errno == errno.ENOSPC else because(error)
         hint = f"; {segments.whole * SEGMENT} frames are safe: make room and add --resume" if segments.whole else ""
         raise VideoError(f"{target}: cannot be written, {why}{hint}") from None
     finally:
@@ -79,7 +79,7 @@ def _join(reader: Reader | Animation, segments: Segments, target: Path, report: 
     joined = _joined(segments, target)
     job = joined, segments.files, times, end, reader.clip, segments.encoding, reader.original, reader.painted
     notes = join(*job, whole=not report.stopped)
-    joined.replace(target)
+    place(joined, target)
     if not report.stopped and reader.announced > report.frames:
         notes.append(f"the file announces {reader.announced} frames, but only {report.frames} can be read")
     if segments.encoding.pixel_format(reader.clip) == "yuv444p":
@@ -120,7 +120,7 @@ def _prepare(folder: Path, target: Path, wanted: dict[str, Any], resume: bool) -
             with replacing(note) as temporary:
                 temporary.write_text(json.dumps(made, indent=1))
     except OSError as error:
-        raise VideoError(f"{target}: cannot be written ({error.strerror or error})") from None
+        raise VideoError(f"{target}: cannot be written ({because(error)})") from None
     differing = ", ".join(key for key in wanted if wanted[key] != made.get(key))
     if differing:
         raise ConfigError(f"{target}: the stopped run had another {differing}; give the same, or --overwrite to start over")

@@ -16,7 +16,7 @@ import numpy as np
 from av.error import FFmpegError
 from PIL import Image
 
-from onestroke.errors import VideoError
+from onestroke.errors import VideoError, because
 from onestroke.images import Array, resize
 from onestroke.runtime.settings import Settings
 from onestroke.runtime.steady import Steady
@@ -139,8 +139,7 @@ def open_camera(name: str) -> av.container.InputContainer:
     try:
         return av.open(device, format=system, options=options)
     except (FFmpegError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise VideoError(f"{name}: no camera there ({device}: {reason}); connect one, or try webcam:1") from None
+        raise VideoError(f"{name}: no camera there ({device}: {because(error)}); connect one, or try webcam:1") from None
 
 
 def _linux_name(which: str) -> str:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from onestroke.atomic import replacing
-from onestroke.errors import ConfigError, OnestrokeError
+from onestroke.errors import ConfigError, OnestrokeError, because
 from onestroke.images import Array, resize_to, with_colors_of
 from onestroke.perception import vgg, weights
 from onestroke.slow import colors, presets, regions
@@ -162,7 +162,7 @@ class Gatys:
             with replacing(path) as temporary:
                 torch.save(state, temporary)
         except (OSError, RuntimeError) as error:
-            raise OnestrokeError(f"{path}: the state cannot be written ({getattr(error, 'strerror', None) or error})") from None
+            raise OnestrokeError(f"{path}: the state cannot be written ({because(error)})") from None
 
     def load(self, path: Path) -> None:
         """Go on from a saved state. Raises ConfigError where it is damaged, or of other pictures or settings."""

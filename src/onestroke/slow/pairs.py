@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from onestroke import config as configs
-from onestroke.errors import ConfigError, DataError, ImageError
+from onestroke.errors import ConfigError, DataError, ImageError, because
 from onestroke.images import Array, centre_crop, find_images, read_image, save_image
 from onestroke.slow.gatys import Gatys, Progress
 from onestroke.slow.materials import Painting
@@ -85,7 +85,7 @@ def open_folder(folder: Path, recipe: Recipe, paintings: Sequence[Painting], con
         folder.mkdir(parents=True, exist_ok=True)
         configs.write_mapping(wanted, path)
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written ({error.strerror or error})") from None
+        raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,7 @@ def _finish(folder: Path, shard: Shard, content: Path, work: Gatys, ready: Seque
             with (folder / shard.manifest).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
         except OSError as error:
-            raise DataError(
-                f"{folder / shard.manifest}: cannot be written ({error.strerror or error}); run again to go on"
-            ) from None
+            raise DataError(f"{folder / shard.manifest}: cannot be written ({because(error)}); run again to go on") from None
 
 
 def _end_line(path: Path) -> None:
