@@ -5,7 +5,8 @@
 
 A run is a network, or a YAML file of settings. Each is trained by the program itself, on the same number of images and with the
 same losses, into a run folder of its own (a second call goes on where the first stopped), and judged by the model it
-exported: uint8 in and out, one set of units for all.
+exported: uint8 in and out, one set of units for all. All begin with random weights, since not every network has a style in
+the box to begin with; `--start auto` lets those that have.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def main() -> None:
     flags = vars(parser.parse_args())
     names, sheet, speed, folder = (flags.pop(name) for name in ("runs", "sheet", "speed", "folder"))
     slow = {} if torch.cuda.is_available() and flags.get("device") != "cpu" else QUICK | {"minutes": 0.0, "steps": 2000}
-    config = merge(TrainConfig(), slow | {"val_photos": 40} | flags, "flags")
+    config = merge(TrainConfig(), slow | {"val_photos": 40, "start": "none"} | flags, "flags")
     console = Console()
     rows = []
     materials = prepare(config, console)

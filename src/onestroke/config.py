@@ -54,6 +54,9 @@ class TrainConfig:
     val: str = option("", "folder of held-out photos; empty: some are set aside from the content photos")
     out: str = option("", "run folder; empty: runs/<painting>")
     network: str = option("onestroke", "which network to train (fast/networks.py)")
+    start: str = option(
+        "auto", "weights to begin with: auto (the style in the box that suits), none, a style in the box, or a .onnx"
+    )
     vgg: str = option("vgg16", "which VGG judges", choices=("vgg16", "vgg19"))
     vgg_weights: str = option("", "file with VGG weights (.pth .h5 .mat .onnx .safetensors); empty: found or downloaded")
     pooling: str = option("max", "pooling inside VGG", choices=("max", "average"))

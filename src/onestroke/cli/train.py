@@ -13,7 +13,7 @@ from onestroke import config as configs
 from onestroke.config import QUICK, TrainConfig, style_name
 from onestroke.errors import ConfigError
 
-PATHS = ("painting", "content", "val", "pairs", "vgg_weights")
+PATHS = ("painting", "content", "val", "pairs", "vgg_weights", "start")
 
 EXAMPLES = """examples:
   python train.py                                   the painting and photos in the box; minutes on a CPU
@@ -78,6 +78,8 @@ def _fresh(flags: dict[str, Any], source: str | None) -> TrainConfig:
 def _absolute(config: TrainConfig) -> TrainConfig:
     """With paths that mean the same wherever the run is resumed from."""
     paths = {name: str(Path(path).resolve()) for name in PATHS if (path := getattr(config, name))}
+    if not Path(config.start).is_file():  # a name
+        del paths["start"]
     return configs.merge(config, paths, "flags")
 
 

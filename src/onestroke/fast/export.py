@@ -41,6 +41,9 @@ class FloatIO(nn.Module):
         """See the class."""
         return self.net.pixels(image, strength)
 
+    def unfold(self) -> None:
+        """Nothing is folded here."""
+
 
 class UInt8IO(nn.Module):
     """uint8 [N, H, W, 3], in and out, arranged as ONNX Runtime does it fastest (docs/performance.md).
@@ -52,12 +55,12 @@ class UInt8IO(nn.Module):
     def __init__(self, net: Framed) -> None:
         super().__init__()
         self.net = copy.deepcopy(net)
-        modules = list(self.net.body)
-        first = next(module for module in self.net.body.modules() if isinstance(module, nn.Conv2d))
-        if isinstance(modules[0], Centred):
-            modules[0].fold_into(first)
-            self.net.body = Chain(*modules[1:])
-        first.weight.data /= 255
+        start, *others = self.net.body
+        self.centred = start if isinstance(start, Centred) else None
+        if self.centred:
+            self.centred.fold_into(self._first())
+            self.net.body = Chain(*others)
+        self._first().weight.data /= 255
 
     def forward(self, image: Tensor, strength: Tensor) -> Tensor:
         """See the class."""
@@ -69,8 +72,17 @@ class UInt8IO(nn.Module):
         pixels = torch.stack(levels.chunk(cell, -1), 2).reshape(n, h * cell, w * cell, 3) if cell > 1 else levels
         return pixels[:, :height, :width]
 
+    def _first(self) -> nn.Conv2d:
+        return next(module for module in self.net.body.modules() if isinstance(module, nn.Conv2d))
 
-WRAPPERS: dict[str, type[nn.Module]] = {"uint8": UInt8IO, "float": FloatIO}
+    def unfold(self) -> None:
+        """Give the network its own weights back."""
+        self._first().weight.data *= 255
+        if self.centred:
+            self.centred.unfold_from(self._first())
+
+
+WRAPPERS: dict[str, type[FloatIO] | type[UInt8IO]] = {"uint8": UInt8IO, "float": FloatIO}
 # How the photo shines through below the strength SOLID. Above it uint8 models skip the sum, which costs time.
 SHINE = {
     "float": """agraph (float strength, float[N, 3, H, W] image, float[N, 3, H, W] painted) => (float[N, 3, H, W] stylized)

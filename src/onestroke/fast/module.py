@@ -92,14 +92,22 @@ class StyleModule(pl.LightningModule):
     lowest: Tensor
 
     def __init__(
-        self, config: TrainConfig, loss: PerceptualLoss, pair_loss: PairLoss | None = None, pair_steps: int = 0
+        self,
+        config: TrainConfig,
+        loss: PerceptualLoss,
+        pair_loss: PairLoss | None = None,
+        pair_steps: int = 0,
+        weights: dict[str, Tensor] | None = None,
     ) -> None:
+        """`weights`: the network's state to begin with, instead of random ones."""
         super().__init__()
         self.config, self.loss, self.rate_scale = config, loss, 1.0
         self.pair_loss, self.pair_steps = pair_loss, pair_steps
         self.terms: dict[str, Tensor] = {}  # of the last step
         torch.manual_seed(config.seed)
         self.net = networks.build(config.network).to(memory_format=torch.channels_last)
+        if weights:
+            self.net.load_state_dict(weights)
         self.ema = AveragedModel(self.net, avg_fn=self._average)
         self.register_buffer("smoothed", torch.tensor(math.nan))
         self.register_buffer("lowest", torch.tensor(math.inf))

@@ -110,6 +110,11 @@ class Centred(nn.Module):
         conv.bias.data -= self.mean * self.gain * conv.weight.data.sum((1, 2, 3))  # type: ignore[union-attr]
         conv.weight.data *= self.gain
 
+    def unfold_from(self, conv: nn.Conv2d) -> None:
+        """The reverse of fold_into."""
+        conv.weight.data /= self.gain
+        conv.bias.data += self.mean * self.gain * conv.weight.data.sum((1, 2, 3))  # type: ignore[union-attr]
+
 
 def johnson() -> Chain:
     """Johnson 2016 with instance norm, as pytorch/examples writes it: 1,679,235 parameters.
@@ -176,12 +181,19 @@ class Network:
     solid: float = 0.5  # strength from which on no photo shines through
     strongest: float = 1.5  # largest strength it is trained for
     tiling: str = "global-statistics"  # see ModelCard
+    start: str = ""  # the style in the box whose weights a new one begins with; none: random weights
 
 
 NETWORKS = {
     "johnson": Network(johnson, cell=1, multiple=4, halo=57, rate=0.01, solid=1.0, strongest=1.0),
     "tiny": Network(partial(onestroke, half=16, quarter=32, inner=16, blocks=3, upper=16), cell=2, multiple=4, halo=34),
-    "onestroke": Network(partial(onestroke, half=32, quarter=48, inner=32, blocks=4, upper=16), cell=2, multiple=4, halo=42),
+    "onestroke": Network(
+        partial(onestroke, half=32, quarter=48, inner=32, blocks=4, upper=16),
+        cell=2,
+        multiple=4,
+        halo=42,
+        start="composition_vii",
+    ),
     "large": Network(partial(onestroke, half=32, quarter=64, inner=64, blocks=5, upper=48), cell=2, multiple=4, halo=50),
 }
 

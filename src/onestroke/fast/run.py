@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
+from torch import Tensor
 
 from onestroke import config as configs
 from onestroke.config import TrainConfig
@@ -21,6 +22,7 @@ from onestroke.fast import callbacks
 from onestroke.fast.export import export_run
 from onestroke.fast.module import CHECKPOINT, CONFIG, OBJECTIVE, StyleModule, load_checkpoint, peak_rate
 from onestroke.fast.prepare import Materials, in_bf16, pair_steps, prepare, steps_within
+from onestroke.fast.start import starting_weights
 from onestroke.images import resize, save_image
 from onestroke.runtime.stylize import Stylizer
 
@@ -48,6 +50,8 @@ def train(config: TrainConfig, folder: Path, console: Console) -> Result:
     _quiet_lightning()
     _refuse_another(config, folder)
     materials = prepare(config, console)
+    begun = (folder / CHECKPOINT).exists()
+    weights = None if begun else starting_weights(config.start, config.network)
     if config.minutes:
         steps = steps_within(config, materials)
         console.print(f"{config.minutes:g} minutes are about {steps} steps here; --steps {steps} repeats this run")
@@ -58,7 +62,7 @@ def train(config: TrainConfig, folder: Path, console: Console) -> Result:
         configs.write_yaml(config, folder / CONFIG)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
-    module, steps = _fit(config, materials, folder, console)
+    module, steps = _fit(config, materials, weights, folder, console)
     if steps < config.steps:
         return Result(folder, steps, {})
     with _interruptible():
@@ -88,11 +92,16 @@ def _interruptible() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _fit(config: TrainConfig, materials: Materials, folder: Path, console: Console) -> tuple[StyleModule, int]:
-    """Fit; after a divergence go back to the last checkpoint with half the rate. Returns the step reached."""
+def _fit(
+    config: TrainConfig, materials: Materials, weights: dict[str, Tensor] | None, folder: Path, console: Console
+) -> tuple[StyleModule, int]:
+    """Fit, from `weights` if any; after a divergence go back to the last checkpoint with half the rate.
+
+    Returns the step reached.
+    """
     checkpoint, scale = folder / CHECKPOINT, 1.0
     while True:
-        module = StyleModule(config, materials.loss, materials.pair_loss, pair_steps(config))
+        module = StyleModule(config, materials.loss, materials.pair_loss, pair_steps(config), weights)
         module.rate_scale = scale
         start = 0
         if checkpoint.exists():

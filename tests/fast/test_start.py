@@ -1,0 +1,105 @@
+"""Training that begins with the weights of an exported model."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from onestroke.cli.main import run as cli
+from onestroke.config import TrainConfig, merge, read_yaml
+from onestroke.errors import ConfigError, ModelError
+from onestroke.fast import export, networks
+from onestroke.fast.module import load_checkpoint, trained_network
+from onestroke.fast.start import starting_weights
+from onestroke.runtime.session import boxed_styles, find_model, open_model
+
+SMALL = ["--network", "tiny", "--size", "32", "--batch", "2", "--style-size", "48", "--style-layers", "relu1_2",
+         "--content-layers", "relu1_2", "--device", "cpu", "--save-every", "2"]  # fmt: skip
+
+
+def exported(network, path, io="uint8", precision="fp32"):
+    """A network whose norms are away from one and zero, exported to `path`."""
+    torch.manual_seed(3)
+    net = networks.build(network).eval()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.ndim == 1:
+                parameter += 0.2 * torch.randn_like(parameter)
+    export.export(net, export.make_card("m", network, net, painting="", licence="", io=io, precision=precision), path)
+    return net
+
+
+@pytest.mark.parametrize("network", ["tiny", "johnson"])
+@pytest.mark.parametrize(("io", "precision", "close"), [("uint8", "fp32", 1e-6), ("float", "fp32", 0), ("uint8", "fp16", 1e-3)])
+def test_an_exported_model_gives_its_weights_back(network, io, precision, close, tmp_path):
+    net = exported(network, tmp_path / "m.onnx", io, precision)
+    found = starting_weights(str(tmp_path / "m.onnx"), network)
+    assert found.keys() == net.state_dict().keys()
+    for name, tensor in net.state_dict().items():
+        torch.testing.assert_close(found[name], tensor, rtol=close, atol=close, msg=name)
+
+
+def test_by_itself_a_network_begins_with_its_style_in_the_box_or_with_nothing():
+    for name, network in networks.NETWORKS.items():
+        found = starting_weights("auto", name)
+        assert (found is not None) == bool(network.start)
+        assert starting_weights("none", name) is None
+    assert networks.NETWORKS["onestroke"].start in boxed_styles()
+
+
+@pytest.mark.parametrize("style", boxed_styles())
+def test_what_is_read_paints_as_the_style_does(style):
+    net = networks.build("onestroke").eval()
+    net.load_state_dict(starting_weights(style, "onestroke"))
+    photo = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3)).astype(np.uint8)
+    with torch.no_grad():
+        wanted = net(torch.from_numpy(photo).permute(0, 3, 1, 2) / 255, torch.tensor(0.8)).permute(0, 2, 3, 1).numpy() * 255
+    assert np.abs(open_model(style, "cpu").run(photo, 0.8) - wanted).max() <= 1.2
+
+
+def test_a_run_begins_there_and_goes_on_without_the_file(tmp_path, painting, photos):
+    source, out = tmp_path / "begin.onnx", tmp_path / "run"
+    net = exported("tiny", source)
+    place = [str(painting), "--content", str(photos), "--out", str(out), "--start", str(source)]
+    assert cli("train", [*place, *SMALL, "--rate", "1e-9", "--steps", "2"]) == 0
+    reached = trained_network(load_checkpoint(out / "last.ckpt"), "tiny")
+    for name, tensor in net.state_dict().items():
+        torch.testing.assert_close(reached.state_dict()[name], tensor, rtol=1e-5, atol=1e-5, msg=name)
+    assert read_yaml(out / "config.yaml")["start"] == str(source.resolve())
+    source.unlink()
+    assert cli("train", ["--out", str(out), "--resume", "--steps", "4"]) == 0
+    assert load_checkpoint(out / "last.ckpt")["global_step"] == 4
+
+
+def test_what_cannot_be_begun_with_is_said_in_one_line(tmp_path, painting, photos, capsys):
+    exported("tiny", tmp_path / "small.onnx")
+    exported("tiny", tmp_path / "bytes.onnx", precision="int8")
+    (tmp_path / "text.onnx").write_text("no model")
+    for start, error, message in (
+        (tmp_path / "small.onnx", ConfigError, "is a tiny, not a onestroke; use --network tiny"),
+        (tmp_path / "text.onnx", ModelError, "not an ONNX model"),
+        ("no_such_style", ModelError, "no such model file, nor a style in the box"),
+    ):
+        with pytest.raises(error, match=message):
+            starting_weights(str(start), "onestroke")
+    with pytest.raises(ConfigError, match="int8"):
+        starting_weights(str(tmp_path / "bytes.onnx"), "tiny")
+    place = [str(painting), "--content", str(photos), "--out", str(tmp_path / "run")]
+    assert cli("train", [*place, *SMALL, "--start", "no_such_style", "--steps", "1"]) == 2
+    assert "no_such_style" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_the_weights_of_another_version_are_refused(tmp_path, monkeypatch):
+    shutil.copy(find_model("great_wave"), tmp_path / "m.onnx")
+    wider = networks.Network(lambda: networks.onestroke(half=32, quarter=64, inner=32, blocks=4, upper=16), 2, 4, 42)
+    monkeypatch.setitem(networks.NETWORKS, "onestroke", wider)
+    with pytest.raises(ModelError, match="export it again"):
+        starting_weights(str(tmp_path / "m.onnx"), "onestroke")
+
+
+def test_the_recipes_in_the_box_can_be_followed_in_order():
+    """What the others begin with was itself begun with nothing."""
+    first = networks.NETWORKS["onestroke"].start
+    recipe = merge(TrainConfig(), read_yaml(f"configs/styles/{first}.yaml"), first)
+    assert recipe.start == "none"
