@@ -235,6 +235,6 @@ def _save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except onnx.checker.ValidationError as error:
-        raise ModelError(f"{path}: not a valid ONNX graph ({' '.join(str(error).split())})") from None
+        raise ModelError(f"{path}: not a valid ONNX graph ({because(error)})") from None
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)

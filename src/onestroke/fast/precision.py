@@ -17,7 +17,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from onestroke.card import ModelCard
-from onestroke.errors import DataError, ImageError, ModelError
+from onestroke.errors import DataError, ImageError, ModelError, because
 from onestroke.fast.photos import folder_sources, read_rgb
 from onestroke.images import Array, centre_crop
 from onestroke.runtime.session import as_input
@@ -88,7 +88,7 @@ def quantise(model: onnx.ModelProto, card: ModelCard, photos: Sequence[Array]) -
                 calibration_providers=["CPUExecutionProvider"],
             )
         except Exception as error:  # the quantiser raises whatever comes, ONNX Runtime's exceptions have no common public base
-            raise ModelError(f"precision: int8 failed ({' '.join(str(error).split())[:160]}); use fp16 or fp32") from None
+            raise ModelError(f"precision: int8 failed ({because(error)[:160]}); use fp16 or fp32") from None
         return onnx.load(target)
 
 
