@@ -97,18 +97,18 @@ def described(source, target, **changes):
 
 
 def test_what_cannot_be_begun_with_is_said_in_one_line(tmp_path, painting, photos, capsys):
-    exported("tiny", tmp_path / "small.onnx")
-    described(tmp_path / "small.onnx", tmp_path / "bytes.onnx", precision="int8")
+    exported("johnson", tmp_path / "other.onnx")
+    described(tmp_path / "other.onnx", tmp_path / "bytes.onnx", precision="int8")
     (tmp_path / "text.onnx").write_text("no model")
     for start, error, message in (
-        (tmp_path / "small.onnx", ConfigError, "is a tiny, not a onestroke; use --network tiny"),
+        (tmp_path / "other.onnx", ConfigError, "is a johnson, not a onestroke; use --network johnson"),
         (tmp_path / "text.onnx", ModelError, "not an ONNX model"),
         ("no_such_style", ModelError, "no such model file, nor a style in the box"),
     ):
         with pytest.raises(error, match=message):
             starting_weights(str(start), "onestroke")
     with pytest.raises(ConfigError, match="int8"):
-        starting_weights(str(tmp_path / "bytes.onnx"), "tiny")
+        starting_weights(str(tmp_path / "bytes.onnx"), "johnson")
     place = [str(painting), "--content", str(photos), "--out", str(tmp_path / "run")]
     assert cli("train", [*place, *SMALL, "--start", "no_such_style", "--steps", "1"]) == 2
     assert "no_such_style" in capsys.readouterr().err and not (tmp_path / "run").exists()

@@ -184,17 +184,19 @@ class Network:
     start: str = ""  # the style in the box whose weights a new one begins with; none: random weights
 
 
+# The same style begins all sizes of `onestroke`: fast/transplant.py makes it narrower or wider.
+BASE = "composition_vii"
 NETWORKS = {
     "johnson": Network(johnson, cell=1, multiple=4, halo=57, rate=0.01, solid=1.0, strongest=1.0),
-    "tiny": Network(partial(onestroke, half=16, quarter=32, inner=16, blocks=3, upper=16), cell=2, multiple=4, halo=34),
-    "onestroke": Network(
-        partial(onestroke, half=32, quarter=48, inner=32, blocks=4, upper=16),
-        cell=2,
-        multiple=4,
-        halo=42,
-        start="composition_vii",
+    "tiny": Network(
+        partial(onestroke, half=16, quarter=32, inner=16, blocks=3, upper=16), cell=2, multiple=4, halo=34, start=BASE
     ),
-    "large": Network(partial(onestroke, half=32, quarter=64, inner=64, blocks=5, upper=48), cell=2, multiple=4, halo=50),
+    "onestroke": Network(
+        partial(onestroke, half=32, quarter=48, inner=32, blocks=4, upper=16), cell=2, multiple=4, halo=42, start=BASE
+    ),
+    "large": Network(
+        partial(onestroke, half=32, quarter=64, inner=64, blocks=5, upper=48), cell=2, multiple=4, halo=50, start=BASE
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from onestroke.card import ModelCard
 from onestroke.errors import ConfigError, ModelError
 from onestroke.fast import networks
 from onestroke.fast.export import WRAPPERS
+from onestroke.fast.transplant import transplant
 from onestroke.runtime.session import find_model
 
 # What `start` may be beside a model: the style in the box that the network's entry in NETWORKS names; random weights.
@@ -21,29 +22,42 @@ AUTO, NONE = "auto", "none"
 def starting_weights(start: str, network: str) -> dict[str, Tensor] | None:
     """The state of networks.build(network) to begin with; None: random weights.
 
-    start: "auto", "none", the name of a style in the box, or a file that export.py wrote in fp32 or fp16. Raises
-    ConfigError for a model of another network or in int8, and ModelError for what is no model of ours.
+    start: "auto", "none", the name of a style in the box, or a file that export.py wrote in fp32 or fp16, of `network` or
+    of another size of it. Raises ConfigError for another kind of network or int8, and ModelError for what is no model of ours.
     """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the same new channels in every run
+        net = networks.build(network)
     name = networks.NETWORKS[network].start or NONE if start == AUTO else start
-    return None if name == NONE else _read(find_model(name), network)
+    if name == NONE:
+        return None
+    path = find_model(name)
+    kind, source = _read(path)
+    if kind == network:
+        return source.state_dict()
+    try:
+        transplant(source.body, net.body)
+    except ValueError:
+        raise ConfigError(f"start: {path} is a {kind}, not a {network}; use --network {kind}, or --start none") from None
+    return net.state_dict()
 
 
-def _read(path: Path, network: str) -> dict[str, Tensor]:
+def _read(path: Path) -> tuple[str, networks.Framed]:
+    """Which network a model is, and that network with its weights."""
     try:
         model = onnx.load(path)
     except Exception as error:  # what protobuf raises has no public base
         raise ModelError(f"{path}: not an ONNX model, or a damaged one ({type(error).__name__})") from None
     card = ModelCard.from_metadata({entry.key: entry.value for entry in model.metadata_props}, str(path))
-    if card.network != network:
-        raise ConfigError(f"start: {path} is a {card.network}, not a {network}; use --network {card.network}, or --start none")
     if card.precision == "int8":
         raise ConfigError(f"start: {path} is in int8; name its fp32 or fp16 file")
     stored = {part.name.removesuffix(".half"): onnx.numpy_helper.to_array(part) for part in model.graph.initializer}
-    net = networks.build(network)
+    net = networks.build(card.network)
     wrapper = WRAPPERS[card.io](net)
     try:
         wrapper.load_state_dict({name: torch.from_numpy(stored[name].copy()).float() for name in wrapper.state_dict()})
     except (KeyError, RuntimeError):
-        raise ModelError(f"{path}: its weights are not those of a {network} of today; export it again") from None
+        raise ModelError(f"{path}: its weights are not those of a {card.network} of today; export it again") from None
     wrapper.unfold()
-    return dict(zip(net.state_dict(), wrapper.state_dict().values(), strict=True))
+    net.load_state_dict(dict(zip(net.state_dict(), wrapper.state_dict().values(), strict=True)))
+    return card.network, net
