@@ -3,6 +3,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from moved import moved
 
 from onestroke.errors import ModelError
 from onestroke.fast import export, networks
@@ -42,16 +43,6 @@ def test_every_strength_is_what_torch_makes_of_it(name, io, tmp_path):
         assert np.abs(model.run(photo, strength) - wanted.numpy() * 255).max() <= 1.2, strength
     assert np.array_equal(model.run(photo, 0.0), photo)
     assert (card.strongest > 1) == (not np.array_equal(model.run(photo, 1.0), model.run(photo, 1.4)))
-
-
-def moved(net):
-    """The network as training leaves it: its norms away from one, zero, and the same at every strength."""
-    torch.manual_seed(3)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            if parameter.ndim == 1:
-                parameter += 0.2 * torch.randn_like(parameter)
-    return net.eval()
 
 
 @pytest.mark.parametrize("name", networks.NETWORKS)

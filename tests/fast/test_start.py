@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from moved import moved
 
 from onestroke.card import ModelCard
 from onestroke.cli.main import run as cli
@@ -29,12 +30,7 @@ def small_parity(monkeypatch):
 
 def exported(network, path, io="uint8", precision="fp32"):
     """A network whose norms are away from one and zero, exported to `path`."""
-    torch.manual_seed(3)
-    net = networks.build(network).eval()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            if parameter.ndim == 1:
-                parameter += 0.2 * torch.randn_like(parameter)
+    net = moved(networks.build(network))
     export.export(net, export.make_card("m", network, net, painting="", licence="", io=io, precision=precision), path)
     return net
 

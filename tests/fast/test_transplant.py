@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from moved import moved
 
 from onestroke.fast import networks
 from onestroke.fast.transplant import Parts, transplant
@@ -11,14 +12,8 @@ NARROW = {"half": 16, "quarter": 24, "inner": 16, "blocks": 3, "upper": 8}
 
 
 def painter(seed, widths):
-    """A network whose norms are away from one and zero, so that each of its parts counts."""
     torch.manual_seed(seed)
-    body = networks.onestroke(**widths)
-    with torch.no_grad():
-        for parameter in body.parameters():
-            if parameter.ndim == 1:
-                parameter += 0.3 * torch.randn_like(parameter)
-    return networks.Framed(body, cell=2, solid=0.5).eval()
+    return moved(networks.Framed(networks.onestroke(**widths), cell=2, solid=0.5), seed)
 
 
 def differ(one, other):

@@ -49,8 +49,8 @@ def train(config: TrainConfig, folder: Path, console: Console) -> Result:
     """
     _quiet_lightning()
     _refuse_another(config, folder)
-    materials = prepare(config, console)
     weights = None if (folder / CHECKPOINT).exists() else starting_weights(config.start, config.network)
+    materials = prepare(config, console)
     if config.minutes:
         steps = steps_within(config, materials)
         console.print(f"{config.minutes:g} minutes are about {steps} steps here; --steps {steps} repeats this run")
