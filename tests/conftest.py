@@ -19,6 +19,17 @@ def cache(tmp_path_factory):
     patch.undo()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def parity_sizes():
+    """The sizes at which exports are compared with torch. Here they are compared on small pictures: 1080p takes its time."""
+    from onestroke.fast import parity
+
+    patch, sizes = pytest.MonkeyPatch(), parity.PARITY_SIZES
+    patch.setattr(parity, "PARITY_SIZES", ((1, 64, 64), (2, 65, 66)))
+    yield sizes
+    patch.undo()
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory) -> Path:
     """A folder tree of eight photos of 80 pixels and one broken file."""

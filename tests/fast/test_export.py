@@ -6,7 +6,7 @@ import torch
 from moved import moved
 
 from onestroke.errors import ModelError
-from onestroke.fast import export, networks
+from onestroke.fast import export, networks, parity
 from onestroke.runtime.session import open_model
 
 
@@ -58,7 +58,8 @@ def test_folding_the_input_scale_and_the_order_of_pixels_changes_nothing(name):
 
 
 @pytest.mark.parametrize("name", networks.NETWORKS)
-def test_onnx_runtime_agrees_with_torch_at_five_sizes(name, tmp_path):
+def test_onnx_runtime_agrees_with_torch_at_five_sizes(name, tmp_path, parity_sizes, monkeypatch):
+    monkeypatch.setattr(parity, "PARITY_SIZES", parity_sizes)
     torch.manual_seed(2)
     net = networks.build(name).eval()
     card = export.export(net, export.make_card(name, name, net, painting="", licence=""), tmp_path / "m.onnx")

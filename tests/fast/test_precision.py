@@ -25,7 +25,7 @@ def net():
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Tracing, the slowest part, once for each io: all tests have the same network. And smaller pictures."""
+    """Tracing, the slowest part, once for each io: all tests have the same network. And smaller photos."""
     traced, trace, patch = {}, export._trace, pytest.MonkeyPatch()
 
     def once(wrapper, card):
@@ -34,7 +34,6 @@ def quick():
         return copy.deepcopy(traced[card.io])
 
     patch.setattr(export, "_trace", once)
-    patch.setattr(parity, "PARITY_SIZES", ((1, 64, 64), (2, 65, 66)))
     patch.setattr(precision, "CALIBRATION_SIDE", 96)
     yield
     patch.undo()

@@ -13,19 +13,13 @@ from onestroke.card import ModelCard
 from onestroke.cli.main import run as cli
 from onestroke.config import TrainConfig, merge, read_yaml
 from onestroke.errors import ConfigError, ModelError
-from onestroke.fast import export, networks, parity
+from onestroke.fast import export, networks
 from onestroke.fast.module import load_checkpoint, trained_network
 from onestroke.fast.start import starting_weights
 from onestroke.runtime.session import boxed_styles, find_model, open_model
 
 SMALL = ["--network", "tiny", "--size", "32", "--batch", "2", "--style-size", "48", "--style-layers", "relu1_2",
          "--content-layers", "relu1_2", "--device", "cpu", "--save-every", "2"]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def small_parity(monkeypatch):
-    """What the exports here are compared with torch on: their parity is tested elsewhere."""
-    monkeypatch.setattr(parity, "PARITY_SIZES", ((1, 64, 64),))
 
 
 def exported(network, path, io="uint8", precision="fp32"):

@@ -86,12 +86,11 @@ def test_nothing_but_noise(shaky, whole, photo):
 
 
 @pytest.mark.parametrize(("network", "io"), [("johnson", "uint8"), ("tiny", "float")])
-def test_other_networks(network, io, tmp_path, monkeypatch):
+def test_other_networks(network, io, tmp_path):
     import torch
 
-    from onestroke.fast import export, networks, parity
+    from onestroke.fast import export, networks
 
-    monkeypatch.setattr(parity, "PARITY_SIZES", ((1, 64, 64),))
     torch.manual_seed(1)
     net, path = networks.build(network).eval(), tmp_path / "net.onnx"
     export.export(net, export.make_card("net", network, net, painting="", licence="", io=io), path)
