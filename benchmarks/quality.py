@@ -5,8 +5,8 @@
 
 A run is a network, or a YAML file of settings. Each is trained by the program itself, on the same number of images and with the
 same losses, into a run folder of its own (a second call goes on where the first stopped), and judged by the model it
-exported: uint8 in and out, one set of units for all. All begin with random weights, since not every network has a style in
-the box to begin with; `--start auto` lets those that have.
+exported: uint8 in and out, one set of units for all. All begin with random weights, as a comparison of networks
+should; `--start auto` lets them begin as the program does by itself.
 """
 
 from __future__ import annotations
