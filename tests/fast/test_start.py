@@ -89,9 +89,11 @@ def described(source, target, **changes):
 def test_what_cannot_be_begun_with_is_said_in_one_line(tmp_path, painting, photos, capsys):
     exported("johnson", tmp_path / "other.onnx")
     described(tmp_path / "other.onnx", tmp_path / "bytes.onnx", precision="int8")
+    described(tmp_path / "other.onnx", tmp_path / "newer.onnx", network="of_tomorrow")
     (tmp_path / "text.onnx").write_text("no model")
     for start, error, message in (
         (tmp_path / "other.onnx", ConfigError, "is a johnson, not a onestroke; use --network johnson"),
+        (tmp_path / "newer.onnx", ModelError, "newer.onnx: its weights are not those of a of_tomorrow of today"),
         (tmp_path / "text.onnx", ModelError, "not an ONNX model"),
         ("no_such_style", ModelError, "no such model file, nor a style in the box"),
     ):

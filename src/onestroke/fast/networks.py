@@ -200,9 +200,14 @@ NETWORKS = {
 }
 
 
-def build(name: str) -> Framed:
-    """A fresh network by name. Raises ConfigError for an unknown one."""
+def entry(name: str) -> Network:
+    """What NETWORKS says of a network. Raises ConfigError for an unknown one."""
     if name not in NETWORKS:
         raise ConfigError(f"network: unknown {name!r}; choose from {', '.join(NETWORKS)}")
-    spec = NETWORKS[name]
+    return NETWORKS[name]
+
+
+def build(name: str) -> Framed:
+    """A fresh network by name. Raises ConfigError for an unknown one."""
+    spec = entry(name)
     return Framed(spec.body(), spec.cell, spec.solid)

@@ -46,7 +46,7 @@ def prepare(config: TrainConfig, console: Console) -> Materials:
 
     Raises ConfigError, ImageError, DataError or WeightsError.
     """
-    networks.build(config.network)
+    networks.entry(config.network)
     device = vgg.choose_device(config.device)
     painting = _painting(config)
     train, held_out = _photos(config, console)

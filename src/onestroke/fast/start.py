@@ -25,16 +25,16 @@ def starting_weights(start: str, network: str) -> dict[str, Tensor] | None:
     start: "auto", "none", the name of a style in the box, or a file that export.py wrote in fp32 or fp16, of `network` or
     of another size of it. Raises ConfigError for another kind of network or int8, and ModelError for what is no model of ours.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # the same new channels in every run
-        net = networks.build(network)
-    name = networks.NETWORKS[network].start or NONE if start == AUTO else start
+    name = networks.entry(network).start or NONE if start == AUTO else start
     if name == NONE:
         return None
     path = find_model(name)
     kind, source = _read(path)
     if kind == network:
         return source.state_dict()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the same new channels in every run
+        net = networks.build(network)
     try:
         transplant(source.body, net.body)
     except ValueError:
@@ -52,11 +52,11 @@ def _read(path: Path) -> tuple[str, networks.Framed]:
     if card.precision == "int8":
         raise ConfigError(f"start: {path} is in int8; name its fp32 or fp16 file")
     stored = {part.name.removesuffix(".half"): onnx.numpy_helper.to_array(part) for part in model.graph.initializer}
-    net = networks.build(card.network)
-    wrapper = WRAPPERS[card.io](net)
     try:
+        net = networks.build(card.network)
+        wrapper = WRAPPERS[card.io](net)
         wrapper.load_state_dict({name: torch.from_numpy(stored[name].copy()).float() for name in wrapper.state_dict()})
-    except (KeyError, RuntimeError):
+    except (ConfigError, KeyError, RuntimeError):
         raise ModelError(f"{path}: its weights are not those of a {card.network} of today; export it again") from None
     wrapper.unfold()
     net.load_state_dict(dict(zip(net.state_dict(), wrapper.state_dict().values(), strict=True)))
