@@ -22,7 +22,7 @@ from torch import Tensor
 
 from onestroke.config import load
 from onestroke.fast.prepare import prepare
-from onestroke.images import Array, centre_crop, find_images, read_image
+from onestroke.images import Array, center_crop, find_images, read_image
 from onestroke.perception.losses import PerceptualLoss
 from onestroke.runtime.stylize import Stylizer
 from onestroke.slow.materials import tensor
@@ -47,7 +47,7 @@ def main() -> None:
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(flags.count, len(paths))).astype(int)]
     rows = []
     for number, path in enumerate(chosen, 1):
-        photo = centre_crop(read_image(path).rgb, flags.size)
+        photo = center_crop(read_image(path).rgb, flags.size)
         rows.append({"photo": path.name} | _row(photo, stylizer, materials.loss, materials.device, flags))
         print(f"{number}/{len(chosen)} {path.name}: net {rows[-1]['net']:.3f}, passed at {rows[-1]['passed']}", flush=True)
     result = {"start": flags.start} | _summary(rows, flags.size)

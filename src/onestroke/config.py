@@ -6,7 +6,7 @@ import argparse
 import difflib
 import os
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,19 +25,65 @@ C = TypeVar("C", bound="DataclassInstance")
 SAMPLE_PAINTING = "brushwork"
 
 
-def style_name(painting: str) -> str:
-    """What a style is called: its painting's file name without extension; SAMPLE_PAINTING where none was given."""
-    return Path(painting).stem if painting else SAMPLE_PAINTING
+def style_names(paintings: Sequence[str]) -> list[str]:
+    """What styles are called: their paintings' file names without extension; SAMPLE_PAINTING where none was given."""
+    return [Path(painting).stem for painting in paintings] or [SAMPLE_PAINTING]
+
+
+def style_name(paintings: Sequence[str]) -> str:
+    """What a model of these styles is called."""
+    first, *others = style_names(paintings)
+    return f"{first}_and_{len(others)}_more" if others else first
 
 
 def option(
-    default: Any, text: str, *, least: float | None = None, most: float | None = None, choices: tuple[str, ...] = ()
+    default: Any,
+    text: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    choices: tuple[str, ...] = (),
+    empty: bool = False,
 ) -> Any:
-    """A dataclass field with its help text, its least and largest allowed value, and its allowed names."""
-    meta = {"help": text, "least": least, "most": most, "choices": choices}
+    """A dataclass field with its help text, its least and largest allowed value, its allowed names, and whether a list of
+    it may be empty."""
+    meta = {"help": text, "least": least, "most": most, "choices": choices, "empty": empty}
     if isinstance(default, list | dict):
         return field(default_factory=default.copy, metadata=meta)
     return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the losses compare at one scale (perception/losses.py).
+
+    Pictures are reduced by `reduction`, and `windows` squares of `window` pixels, placed at random, are looked at. `style`,
+    `content` and `gray` name VGG layers: those whose Gram matrices count, those whose activations count, with weights,
+    and those whose activations count for luminance alone, which hold large light and dark in place and leave colors free.
+    The style image is reduced like the pictures, unless `style_size` is its shorter side here.
+    """
+
+    reduction: int = option(1, "1: full size, 2: half, 4: a quarter", least=1, most=16)
+    window: int = option(0, "side of the squares looked at; 0: the whole picture", least=0)
+    windows: int = option(1, "how many squares", least=1)
+    style: list[str] = option([], "layers of the style term", empty=True)
+    content: dict[str, float] = option({}, "layers of the content term, with weights", least=0.0, empty=True)
+    gray: dict[str, float] = option({}, "layers of the content term that see luminance alone, with weights", least=0.0, empty=True)
+    style_size: int = option(0, "shorter side of the style image; 0: reduced like the pictures", least=0)
+
+    @property
+    def layers(self) -> list[str]:
+        """All layers that are looked at."""
+        return [*self.style, *self.content, *self.gray]
+
+
+# What networks learn from by default: fine strokes in windows, large structure and colors in the whole, reduced picture,
+# content at every scale, the largest in luminance only (docs/experiments.md says what else was tried).
+SCALES = [
+    Scale(1, 96, 2, ["relu1_1", "relu2_1", "relu3_1"], {"relu3_1": 0.15}),
+    Scale(2, 0, 1, ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], {"relu3_3": 0.08}),
+    Scale(4, 0, 1, ["relu1_1", "relu2_1", "relu3_1", "relu4_1"], {}, {"relu2_2": 0.2}),
+]
 
 
 @dataclass(frozen=True)
@@ -47,7 +93,7 @@ class TrainConfig:
     Loss weights are dimensionless: 1.0 of each term is what doing nothing useful costs (perception/losses.py).
     """
 
-    painting: str = option("", "the painting's picture file; empty: the painting that comes in the box")
+    painting: list[str] = option([], "the style images; none: the painting that comes in the box", empty=True)
     title: str = option("", "who painted what, for the model's card; empty: the file's name")
     licence: str = option("", "licence of the painting, for the model's card")
     content: str = option("", "folder of photos, searched recursively; empty: the samples that come in the box")
@@ -65,8 +111,13 @@ class TrainConfig:
     )
     pairs: str = option("", "folder of `onestroke pairs`, for supervision by pairs or both")
     pair_share: float = option(0.3, "share of the steps that `both` spends on pairs", least=0.0)
-    style_layers: list[str] = option(["relu1_2", "relu2_2", "relu3_3", "relu4_3"], "VGG layers whose Gram matrices count")
-    content_layers: list[str] = option(["relu2_2"], "VGG layers whose activations count")
+    pair_steps: int = option(0, "steps that `both` spends on pairs; 0: their share of all", least=0)
+    scales: list[Scale] = option(SCALES, "what the losses compare at each scale; none: the layers below, in whole pictures", empty=True)
+    style_layers: list[str] = option(["relu1_2", "relu2_2", "relu3_3", "relu4_3"], "without scales: layers of the style term")
+    content_layers: list[str] = option(["relu2_2"], "without scales: layers of the content term; also those of pairs")
+    style_levels: str = option(
+        "auto", "auto: the style image's light over the full range, a little more color; or none", choices=("auto", "none")
+    )
     style_weight: float = option(1.0, "weight of the style term", least=0.0)
     content_weight: float = option(0.25, "weight of the content term", least=0.0)
     tv_weight: float = option(0.05, "weight of total variation", least=0.0)
@@ -75,7 +126,7 @@ class TrainConfig:
     size: int = option(256, "side of the training crops in pixels", least=32)
     batch: int = option(16, "photos per step", least=1)
     steps: int = option(10_000, "optimiser steps", least=1)
-    minutes: float = option(0.0, "time budget; when > 0, replaces steps after timing the first ones", least=0.0)
+    minutes: float = option(0.0, "time budget; above 0 it replaces steps: two thirds of it settle how many", least=0.0)
     optimizer: str = option("muon", "what steps the network", choices=("muon", "adam"))
     rate: float = option(0.0, "peak learning rate; 0: what suits the optimizer and the network", least=0.0)
     warmup: int = option(50, "steps of linear warm-up (at most a quarter of all)", least=0)
@@ -92,7 +143,7 @@ class TrainConfig:
 
 
 # What a run in progress may change without ceasing to be the same run.
-CHANGEABLE = ("out", "steps", "minutes", "val_every", "preview_every", "save_every", "device", "workers", "precision",
+CHANGEABLE = ("out", "steps", "minutes", "pair_steps", "val_every", "preview_every", "save_every", "device", "workers", "precision",
               "vgg_weights")  # fmt: skip
 
 # What a CPU run changes: it ends in minutes and still shows the style.
@@ -113,7 +164,11 @@ def check(config: C) -> C:
     """Return `config` if every value has its field's type and lies in range; raise ConfigError naming the first bad one."""
     hints = typing.get_type_hints(type(config))
     for f in fields(config):
-        value = _coerce(f.name, getattr(config, f.name), hints[f.name])
+        value = getattr(config, f.name)
+        if f.metadata["empty"] and not value:
+            value = f.default_factory().__class__()  # type: ignore[misc]
+        else:
+            value = _coerce(f.name, value, hints[f.name])
         least, choices = f.metadata["least"], f.metadata["choices"]
         single = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
         for number in single:
@@ -131,7 +186,7 @@ _EXPECTED = {int: "a whole number", float: "a number", str: "text", bool: "true 
 
 
 def _coerce(name: str, value: Any, hint: Any) -> Any:
-    """`value` as the type `hint`, or ConfigError. YAML reads 1e-3 as a string and 1 as an int: both become floats.
+    """`value` as the type `hint`, or ConfigError. One text stands for a list of it. YAML reads 1e-3 as a string and 1 as an int: both become floats.
 
     Weights by name (dict[str, float]) may also be a list of NAME and NAME=WEIGHT, as flags give them.
     """
@@ -142,9 +197,17 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
             raise ConfigError(f"{name}: expected names, or NAME=WEIGHT, got {value!r}")
         return {str(key): _coerce(f"{name}: {key}", weight, float) for key, weight in value.items()}
     if typing.get_origin(hint) is list:
+        if isinstance(value, str) and typing.get_args(hint)[0] is str:
+            value = [value]
         if not isinstance(value, list) or not value:
             raise ConfigError(f"{name}: expected a list, got {value!r}")
         return [_coerce(name, entry, typing.get_args(hint)[0]) for entry in value]
+    if hint is Scale:
+        if isinstance(value, Scale):
+            return check(value)
+        if not isinstance(value, dict):
+            raise ConfigError(f"{name}: expected `key: value` lines for each scale, got {value!r}")
+        return merge(Scale(), value, name)
     if hint is float and not isinstance(value, bool):
         try:
             return float(value)
@@ -184,7 +247,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 def load(path: str | Path) -> TrainConfig:
     """The training run that a YAML file describes, defaults where it is silent. Raises ConfigError."""
-    return merge(TrainConfig(), read_yaml(path), str(path))
+    return merge(TrainConfig(), {**plain(values := read_yaml(path)), **values}, str(path))
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What settings mean that name style layers and no scales, as those of version 0.1 do: whole pictures at one size."""
+    return {"scales": [], "style_levels": "none"} if "style_layers" in values and "scales" not in values else {}
 
 
 def differing(one: TrainConfig, other: TrainConfig) -> list[str]:

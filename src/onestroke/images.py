@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageEnhance, ImageOps, UnidentifiedImageError
 
 from onestroke.atomic import replacing
 from onestroke.errors import ImageError, because
@@ -29,6 +29,8 @@ WRITABLE = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP",
     ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".avif": "AVIF",
 }  # fmt: skip
+# What full_range does at most, and the mean chroma from which on it does nothing.
+MORE_LIGHT, MORE_COLOR, DULL = 1.25, 1.3, 60.0
 _WITH_ALPHA = ("PNG", "WEBP", "TIFF", "AVIF")
 _WITH_EXIF = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF")
 _ORIENTATION = 0x0112
@@ -190,7 +192,7 @@ def resize_to(pixels: Array, height: int, width: int) -> Array:
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
-def centre_crop(photo: Array, size: int) -> Array:
+def center_crop(photo: Array, size: int) -> Array:
     """The central square of a photo, scaled to size x size."""
     side = min(photo.shape[:2])
     return crop(photo, (photo.shape[0] - side) // 2, (photo.shape[1] - side) // 2, side, size)
@@ -202,6 +204,22 @@ def crop(photo: Array, top: int, left: int, side: int, size: int) -> Array:
     if side == size:
         return square
     return np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def full_range(painting: Array) -> Array:
+    """A dull style image [H, W, 3] as photographers would show it: more of the range of light, and a little more color.
+
+    1 % of the levels is cut at each end, the tone kept; contrast grows at most by MORE_LIGHT, color by MORE_COLOR. A faded
+    reproduction so trains no dull network; one whose mean chroma is DULL or more (of 255) stays as it is.
+    """
+    if float((painting.max(-1).astype(np.int16) - painting.min(-1)).mean()) >= DULL:
+        return painting
+    image = Image.fromarray(painting)
+    low, high = np.percentile(np.asarray(image.convert("L")), [1, 99])
+    gain = 255 / max(high - low, 1.0)
+    share = min(1.0, (MORE_LIGHT - 1) / max(gain - 1, 1e-6))
+    stretched = Image.blend(image, ImageOps.autocontrast(image, cutoff=(1, 1), preserve_tone=True), share)
+    return np.asarray(ImageEnhance.Color(stretched).enhance(MORE_COLOR / min(gain, MORE_LIGHT)))
 
 
 def with_colors_of(photo: Array, stylised: Array) -> Array:

@@ -131,7 +131,7 @@ def _save(out: Path, work: Gatys, photo: Picture, state: Path, console: Console)
 def _output(own: dict[str, Any], start: str) -> Path:
     """The file to write, in a folder that is there and writable: found out now, not hours later."""
     photo = Path(own["photo"])
-    style = "-".join(configs.style_name(p) for p in own["paintings"])
+    style = "-".join(configs.style_names(own["paintings"]))
     suffix = photo.suffix if photo.suffix.lower() in WRITABLE else ".png"
     out = Path(own["out"]) if own["out"] else photo.with_name(f"{photo.stem}-{style}{suffix}")
     output_format(out)

@@ -1,4 +1,4 @@
-"""onestroke train PAINTING: train a network that paints in its style, and export it."""
+"""onestroke train PAINTING...: train a network that paints in the style of a painting, or of several, and export it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from onestroke import config as configs
 from onestroke.config import QUICK, TrainConfig, style_name
 from onestroke.errors import ConfigError
 
-PATHS = ("painting", "content", "val", "pairs", "vgg_weights", "start")
+PATHS = ("content", "val", "pairs", "vgg_weights", "start")
 
 EXAMPLES = """examples:
   python train.py                                   the painting and photos in the box; minutes on a CPU
   python train.py wave.jpg --content photos/        your painting, your photos
+  python train.py wave.jpg scream.jpg               one network, two styles: stylize --style wave:0.7,scream:0.3
   python train.py wave.jpg --config configs/default.yaml --steps 20000
   python train.py wave.jpg --resume                 go on after Ctrl-C or a crash
 """
@@ -28,10 +29,10 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="train.py", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("painting", nargs="?", default=argparse.SUPPRESS, help="picture file; none: the painting in the box")
+    made.add_argument("painting", nargs="*", help="the style images' files; none: a painting of ours")
     made.add_argument("--config", metavar="YAML", help="a file of settings; flags win over it")
     made.add_argument("--resume", action="store_true", help="continue the last run of this painting, or the one in --out")
-    configs.add_flags(made, TrainConfig, skip=("painting",))
+    configs.add_flags(made, TrainConfig, skip=("painting", "scales"))
     return made
 
 
@@ -39,6 +40,9 @@ def main(arguments: Sequence[str]) -> int:
     """Parse, train, say where everything is."""
     flags = vars(parser().parse_args(arguments))
     source, resume = flags.pop("config"), flags.pop("resume")
+    if not flags["painting"]:
+        del flags["painting"]
+    flags |= configs.plain(flags)
     if "steps" in flags and "minutes" not in flags:
         flags["minutes"] = 0.0
     if resume:
@@ -77,7 +81,8 @@ def _fresh(flags: dict[str, Any], source: str | None) -> TrainConfig:
 
 def _absolute(config: TrainConfig) -> TrainConfig:
     """With paths that mean the same wherever the run is resumed from."""
-    paths = {name: str(Path(path).resolve()) for name in PATHS if (path := getattr(config, name))}
+    paths: dict[str, Any] = {name: str(Path(path).resolve()) for name in PATHS if (path := getattr(config, name))}
+    paths["painting"] = [str(Path(path).resolve()) for path in config.painting]
     if not Path(config.start).is_file():  # a name
         del paths["start"]
     return configs.merge(config, paths, "flags")
@@ -89,7 +94,7 @@ def _has_gpu(device: str) -> bool:
     return device != "cpu" and torch.cuda.is_available()
 
 
-def _runs(painting: str) -> list[Path]:
+def _runs(painting: Sequence[str]) -> list[Path]:
     """runs/NAME, runs/NAME-2, ... that exist, in order."""
     stem = style_name(painting)
     numbered = {
@@ -115,7 +120,7 @@ def _resumed(flags: dict[str, Any]) -> tuple[TrainConfig, Path]:
     if "out" in flags:
         folder = Path(flags["out"])
     else:
-        found = _runs(flags.get("painting", ""))
+        found = _runs(flags.get("painting", []))
         if not found:
             raise ConfigError(
                 f"resume: no run of {style_name(flags.get('painting', ''))!r} under runs/; name its folder with --out"

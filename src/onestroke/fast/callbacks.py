@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,25 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from onestroke.atomic import replacing
+from onestroke.config import TrainConfig
 from onestroke.errors import Diverged, TrainingError, because
-from onestroke.fast.module import StyleModule, to_float
+from onestroke.fast.module import HOLD, StyleModule, to_float
 from onestroke.images import Array, save_image
 from onestroke.interrupt import Interrupt
 
 TERMS = ("total", "style", "content", "tv", "steady", "pixel", "feature")  # the last two where pairs teach
+PACE = 20  # steps that tell the pace, and more than loading processes work ahead
 COLUMNS = ("step", "part", *TERMS, "rate", "seconds")
 
 
 def held_out(trainer: pl.Trainer) -> dict[str, Tensor]:
     """The last objective on held-out photos, by term."""
     return {name.removeprefix("val/"): v for name, v in trainer.callback_metrics.items() if name.startswith("val/")}
+
+
+def done(trainer: pl.Trainer) -> bool:
+    """Whether the last step is over."""
+    return trainer.max_steps >= 0 and trainer.global_step >= trainer.max_steps
 
 
 class Checkpoint(pl.Callback):
@@ -44,7 +52,7 @@ class Checkpoint(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """Every so often, and after the last step."""
-        if trainer.global_step % self.every == 0 or trainer.should_stop or trainer.global_step >= trainer.max_steps:
+        if trainer.global_step % self.every == 0 or trainer.should_stop or done(trainer):
             self.save(trainer)
 
     def save(self, trainer: pl.Trainer) -> None:
@@ -60,6 +68,51 @@ class Checkpoint(pl.Callback):
                 trainer.save_checkpoint(temporary)
         except (OSError, RuntimeError) as error:  # torch raises the latter for a full disk
             raise TrainingError(f"{self.path}: cannot be written ({because(error)}); make room, then add --resume") from None
+
+
+class Clock(pl.Callback):
+    """Turns a time budget into a number of steps, once HOLD of the time is over, in which the rate does not depend on it.
+
+    So a machine that slows down takes fewer steps, not more time, and a run of as many steps repeats this one. Where
+    pairs teach first, their steps are settled as soon as the pace is known. `settled` is told the configuration then.
+    Stands before Checkpoint in the list.
+    """
+
+    def __init__(self, seconds: float, began: float, settled: Callable[[TrainConfig], None]) -> None:
+        """`began`: time.monotonic() where the budget begins."""
+        self.seconds, self.began, self.settled = seconds, began, settled
+        self.earlier = 0.0  # spent before the run was resumed
+
+    def state_dict(self) -> dict[str, float]:
+        """Into the checkpoint."""
+        return {"elapsed": self.elapsed()}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Out of it."""
+        self.earlier = state["elapsed"]
+
+    def elapsed(self) -> float:
+        """Seconds of the budget that are spent."""
+        return self.earlier + time.monotonic() - self.began
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: StyleModule, *args: Any) -> None:  # type: ignore[override]
+        """Settle what is due."""
+        if not pl_module.config.minutes:
+            return
+        config, step, share = pl_module.config, trainer.global_step, self.elapsed() / self.seconds
+        if config.supervision == "both" and not config.pair_steps and step >= PACE:
+            self._settle(trainer, pl_module, pair_steps=max(step + PACE, round(config.pair_share * step / share)))
+        elif share >= HOLD:
+            self._settle(trainer, pl_module, steps=max(step + 1, round(step / share)), minutes=0.0)
+
+    def _settle(self, trainer: pl.Trainer, module: StyleModule, **found: Any) -> None:
+        config = module.config = replace(module.config, **found)
+        if config.pair_steps:
+            module.pair_steps = config.pair_steps
+            trainer.datamodule.pair_steps.fill_(config.pair_steps)  # type: ignore[attr-defined]
+        if not config.minutes:
+            trainer.fit_loop.epoch_loop.max_steps = config.steps
+        self.settled(config)
 
 
 class StopOnInterrupt(pl.Callback):
@@ -96,7 +149,7 @@ class Previews(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         """Draw when due."""
-        if trainer.global_step % self.every and trainer.global_step < trainer.max_steps:
+        if trainer.global_step % self.every and not done(trainer):
             return
         with torch.no_grad():
             stylised = pl_module(to_float(torch.from_numpy(self.photo.copy())[None]).to(pl_module.device))[0]
@@ -143,10 +196,10 @@ class Metrics(pl.Callback):
 
 
 class ProgressLine(pl.Callback):
-    """A live bar on a terminal, a line now and then elsewhere: terms, images/s, time left."""
+    """A live bar on a terminal, a line now and then elsewhere: terms, images/s, time left. `clock` knows the time budget."""
 
-    def __init__(self, console: Console, batch: int, every: int = 50) -> None:
-        self.console, self.batch, self.every = console, batch, every
+    def __init__(self, console: Console, batch: int, clock: Clock, every: int = 50) -> None:
+        self.console, self.batch, self.clock, self.every = console, batch, clock, every
         self.bar: Progress | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -156,22 +209,24 @@ class ProgressLine(pl.Callback):
             columns = (TextColumn("{task.completed}/{task.total}"), BarColumn(None), TextColumn("{task.description}"),
                        TimeRemainingColumn())  # fmt: skip
             self.bar = Progress(*columns, console=self.console)
-            self.task = self.bar.add_task("", total=trainer.max_steps, completed=self.first)
+            self.task = self.bar.add_task("", total=None, completed=self.first)
             self.bar.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: StyleModule, *args: Any) -> None:  # type: ignore[override]
         """Show where we are."""
-        step, done = trainer.global_step, trainer.global_step - self.first
-        if step % (5 if self.bar else self.every) and step < trainer.max_steps:
+        step, taken = trainer.global_step, trainer.global_step - self.first
+        if step % (5 if self.bar else self.every) and not done(trainer):
             return
-        pace = done / (time.monotonic() - self.began)
+        pace = taken / (time.monotonic() - self.began)
+        last = trainer.max_steps if trainer.max_steps >= 0 else round(step * self.clock.seconds / self.clock.elapsed())
         terms = {name: float(value) for name, value in pl_module.terms.items() if name != "total"}
         text = "  ".join(f"{name} {value:.3f}" for name, value in terms.items()) + f"  {pace * self.batch:.1f} images/s"
         if self.bar:
-            self.bar.update(self.task, completed=step, description=text)
+            self.bar.update(self.task, completed=step, total=last, description=text)
         else:
-            left = (trainer.max_steps - step) / pace
-            self.console.print(f"step {step}/{trainer.max_steps}  {text}  {left:.0f} s left", highlight=False)
+            about = "" if trainer.max_steps >= 0 else "about "
+            left = (last - step) / pace
+            self.console.print(f"step {step}/{about}{last}  {text}  {left:.0f} s left", highlight=False)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """One line per objective on held-out photos."""

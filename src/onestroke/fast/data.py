@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from onestroke.fast.photos import Photos
-from onestroke.images import centre_crop, crop
+from onestroke.images import center_crop, crop
 
 # Photos and what they should become, in the same order and sizes.
 Pairs = tuple[Photos, Photos]
@@ -27,7 +27,7 @@ class Batches(IterableDataset[Tensor]):
     """
 
     def __init__(
-        self, photos: Photos, size: int, batch: int, seed: int, start: int = 0, pairs: Pairs | None = None, pair_steps: int = 0
+        self, photos: Photos, size: int, batch: int, seed: int, start: int = 0, pairs: Pairs | None = None, pair_steps: int | Tensor = 0
     ) -> None:
         self.photos, self.size, self.batch, self.seed, self.start = photos, size, batch, seed, start
         self.pairs, self.pair_steps = pairs, pair_steps
@@ -42,7 +42,7 @@ class Batches(IterableDataset[Tensor]):
     def at(self, step: int) -> Tensor:
         """The batch of one step: random square crops of random scale, half of them mirrored."""
         rng = np.random.default_rng((self.seed, 1, step))
-        sources = self.pairs if self.pairs and step < self.pair_steps else (self.photos,)
+        sources = self.pairs if self.pairs and step < int(self.pair_steps) else (self.photos,)
         batch = np.empty((self.batch, self.size, self.size, 3 * len(sources)), np.uint8)
         for i in range(self.batch):
             epoch, place = divmod(step * self.batch + i, len(sources[0]))
@@ -75,7 +75,9 @@ class PhotoModule(pl.LightningDataModule):
         pairs: Pairs | None = None, pair_steps: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.train, self.held_out, self.pairs, self.pair_steps = train, held_out, pairs, pair_steps
+        self.train, self.held_out, self.pairs = train, held_out, pairs
+        # In shared memory: loading processes copy everything else, and a time budget settles it late (callbacks.Clock).
+        self.pair_steps = torch.tensor(pair_steps).share_memory_()
         self.size, self.batch, self.seed, self.workers, self.start = size, batch, seed, workers, 0
 
     def batches(self) -> Batches:
@@ -91,10 +93,10 @@ class PhotoModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """The central squares of the held-out photos, uint8 [B, size, size, 3] each."""
-        crops = np.stack([centre_crop(self.held_out[i], self.size) for i in range(len(self.held_out))])
+        crops = np.stack([center_crop(self.held_out[i], self.size) for i in range(len(self.held_out))])
         return DataLoader(TensorDataset(torch.from_numpy(crops)), batch_size=self.batch)
 
     def sample(self, count: int = 32) -> Tensor:
         """Central squares of up to `count` training photos, evenly spread, uint8 [N, size, size, 3]: for the losses' units."""
         which = np.linspace(0, len(self.train) - 1, min(count, len(self.train))).astype(int)
-        return torch.from_numpy(np.stack([centre_crop(self.train[int(i)], self.size) for i in which]))
+        return torch.from_numpy(np.stack([center_crop(self.train[int(i)], self.size) for i in which]))

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from onestroke import config as configs
 from onestroke.atomic import replacing
 from onestroke.card import ModelCard
-from onestroke.config import SAMPLE_PAINTING, style_name
+from onestroke.config import SAMPLE_PAINTING, style_name, style_names
 from onestroke.errors import ConfigError, ModelError, because
 from onestroke.fast.module import CHECKPOINT, CONFIG, OBJECTIVE, load_checkpoint, trained_network
-from onestroke.fast.networks import NETWORKS, Centred, Chain, Framed
+from onestroke.fast.networks import Centred, Chain, Framed, Look, entry, name_of
 from onestroke.fast.parity import fault, parity
 from onestroke.fast.precision import PRECISIONS, calibration_photos, convert
 from onestroke.images import Array
@@ -37,9 +37,9 @@ class FloatIO(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, image: Tensor, strength: Tensor) -> Tensor:
+    def forward(self, image: Tensor, strength: Tensor, styles: Tensor | None = None) -> Tensor:
         """See the class."""
-        return self.net.pixels(image, strength)
+        return self.net.pixels(image, _look(strength, styles))
 
     def unfold(self) -> None:
         """Nothing is folded here."""
@@ -62,10 +62,10 @@ class UInt8IO(nn.Module):
             self.net.body = Chain(*others)
         self._first().weight.data /= 255
 
-    def forward(self, image: Tensor, strength: Tensor) -> Tensor:
+    def forward(self, image: Tensor, strength: Tensor, styles: Tensor | None = None) -> Tensor:
         """See the class."""
         height, width = image.shape[1:3]
-        cells = self.net.cells(image.permute(0, 3, 1, 2).float(), strength)
+        cells = self.net.cells(image.permute(0, 3, 1, 2).float(), _look(strength, styles))
         levels = (cells.permute(0, 2, 3, 1) * 255 + 0.5).to(torch.uint8)
         n, h, w, _ = levels.shape
         cell = self.net.cell
@@ -82,9 +82,13 @@ class UInt8IO(nn.Module):
             self.centred.unfold_from(self._first())
 
 
+def _look(strength: Tensor, styles: Tensor | None) -> Look:
+    return Look(strength, strength.new_ones(1) if styles is None else styles)
+
+
 WRAPPERS: dict[str, type[FloatIO] | type[UInt8IO]] = {"uint8": UInt8IO, "float": FloatIO}
-# How the photo shines through below the strength SOLID. Above it uint8 models skip the sum, which costs time.
-SHINE = {
+# How the painting is blended with the photo below the strength SOLID. Above it uint8 models skip the sum, which costs time.
+BLEND = {
     "float": """agraph (float strength, float[N, 3, H, W] image, float[N, 3, H, W] painted) => (float[N, 3, H, W] stylized)
     <float solid = {SOLID}, float one = {1}> {
         ratio = Div(strength, solid)
@@ -125,6 +129,7 @@ def export_run(folder: Path, target: Path | None = None, io: str = "uint8", prec
     if not (folder / CHECKPOINT).is_file() or not (folder / CONFIG).is_file():
         raise ConfigError(f"{folder}: not a run folder ({CHECKPOINT} and {CONFIG} expected); train.py makes them")
     config = configs.load(folder / CONFIG)
+    names = style_names(config.painting)
     name = style_name(config.painting)
     target = target or folder / f"{name if precision == 'fp32' else f'{name}_{precision}'}.onnx"
     if target.suffix != ".onnx":
@@ -134,9 +139,10 @@ def export_run(folder: Path, target: Path | None = None, io: str = "uint8", prec
     net = trained_network(checkpoint, config.network)
     card = make_card(
         target.stem,
-        config.network,
+        name_of(config.network, checkpoint["state_dict"]),
         net,
-        painting=config.title or Path(config.painting).name or SAMPLE_PAINTING,
+        painting=config.title or ", ".join(Path(path).name for path in config.painting) or SAMPLE_PAINTING,
+        styles=names if len(names) > 1 else [],
         licence=config.licence or ("" if config.painting else "Apache-2.0"),
         io=io,
         precision=precision,
@@ -153,7 +159,7 @@ def export_run(folder: Path, target: Path | None = None, io: str = "uint8", prec
 
 def make_card(name: str, network: str, net: Framed, **known: Any) -> ModelCard:
     """The card of a network, from its entry in NETWORKS and what the caller knows of its training."""
-    spec = NETWORKS[network]
+    spec = entry(network)
     return ModelCard(
         name=name,
         network=network,
@@ -178,7 +184,7 @@ def export(net: Framed, card: ModelCard, path: Path, photos: Sequence[Array] = (
     """
     wrapper = WRAPPERS[card.io](net).eval()
     model = convert(_trace(wrapper, card), card, photos)
-    _shine_through(model.graph, onnx.parser.parse_graph(SHINE[card.io].replace("SOLID", str(card.solid))))
+    _blend(model.graph, onnx.parser.parse_graph(BLEND[card.io].replace("SOLID", str(card.solid))), net.styles)
     try:
         with replacing(path) as temporary:
             _save(model, card, temporary)
@@ -198,17 +204,19 @@ def _trace(wrapper: nn.Module, card: ModelCard) -> onnx.ModelProto:
         image, dims = torch.randint(0, 256, (2, 72, 88, 3), dtype=torch.uint8), {0: n, 1: h, 2: w}
     else:
         image, dims = torch.rand(2, 3, 72, 88), {0: n, 2: h, 3: w}
-    strength = torch.tensor(1.0)
+    inputs = {"image": image, "strength": torch.tensor(1.0)}
+    if card.styles:
+        inputs["styles"] = torch.full((len(card.styles),), 1 / len(card.styles))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             wrapper,
-            (image, strength),
+            tuple(inputs.values()),
             dynamo=True,
-            input_names=["image", "strength"],
+            input_names=list(inputs),
             output_names=["painted"],
-            dynamic_shapes=(dims, {}),
+            dynamic_shapes=(dims, *({} for _ in range(len(inputs) - 1))),
             opset_version=OPSET,
             verbose=False,
         )
@@ -220,13 +228,18 @@ def _trace(wrapper: nn.Module, card: ModelCard) -> onnx.ModelProto:
     return model
 
 
-def _shine_through(graph: onnx.GraphProto, blend: onnx.GraphProto) -> None:
-    """Let `blend` follow the graph; `strength` becomes an input that may be left out: 1.0."""
+def _blend(graph: onnx.GraphProto, blend: onnx.GraphProto, styles: int) -> None:
+    """Let `blend` follow the graph; inputs that may be left out: `strength` (1.0) and `styles` (the first one alone)."""
     del graph.output[:]
     graph.node.extend(blend.node)
-    graph.initializer.extend([*blend.initializer, onnx.numpy_helper.from_array(np.asarray(1.0, np.float32), "strength")])
-    if "strength" not in [known.name for known in graph.input]:  # a network that is told no strength
+    defaults = {"strength": np.asarray(1.0, np.float32), "styles": np.eye(1, styles, dtype=np.float32)[0]}
+    known = [value.name for value in graph.input]
+    if "strength" not in known:  # a network that is told no strength
         graph.input.append(blend.input[0])
+    graph.initializer.extend(blend.initializer)
+    for name in ("strength", "styles"):
+        if name == "strength" or name in known:
+            graph.initializer.append(onnx.numpy_helper.from_array(defaults[name], name))
     graph.output.extend(blend.output)
 
 

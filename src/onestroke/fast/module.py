@@ -1,4 +1,4 @@
-"""The LightningModule: wires network, losses, optimiser and weight average together. The maths is elsewhere."""
+"""The LightningModule: wires network, losses, optimizer and weight average together. The maths is elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from onestroke.config import TrainConfig
+from onestroke.config import TrainConfig, style_names
 from onestroke.errors import Diverged, TrainingError
 from onestroke.fast import disturb, networks
 from onestroke.fast.optimizer import Muon
@@ -24,10 +24,12 @@ CHECKPOINT, CONFIG, OBJECTIVE = "last.ckpt", "config.yaml", "objective.yaml"
 EXPLODED = 5.0
 # Peak rates, this one and those of NETWORKS, were found with this batch; larger ones do not get more.
 ADAM_RATE, RATES_BATCH = 0.002, 4
-# The weakest strength that is trained: further down a photo shines through so much that nothing is left to learn.
+# The weakest strength that is trained: further down the photo covers so much that nothing is left to learn.
 WEAKEST = 0.2
 # The share of steps at other strengths than 1: with a half they cost 3 % of the objective at 1 (docs/experiments.md).
 OTHERS = 1 / 3
+# The share of a run over which the rate stays level, so that its end need not be known before (Hu 2024, MiniCPM).
+HOLD = 2 / 3
 
 
 def to_float(photos: Tensor) -> Tensor:
@@ -43,23 +45,30 @@ def terms_of(
     if batch.shape[-1] == 6:
         assert pair_loss is not None
         return pair_loss(net(photos), to_float(batch[..., 3:]))  # type: ignore[no-any-return]
-    level = strength_at(step, config)
+    level, style = strength_at(step, config), style_at(step, config)
     strength = torch.tensor(level, device=photos.device)
-    painted = net(photos, strength)
-    terms: dict[str, Tensor] = loss(painted, photos, strength=level)
-    if config.steady_weight:
-        change = disturb.draw(config.seed, step, *photos.shape[2:])
-        again = net(change.disturb(photos), strength)
+    painted = net(photos, strength, style)
+    terms: dict[str, Tensor] = loss(painted, photos, strength=level, style=style, draw=step)
+    if config.steady_weight and step % 2:  # every second step costs half, and does the same
+        change = disturb.draw(config.seed, step // 2, *photos.shape[2:])
+        again = net(change.disturb(photos), strength, style)
         terms["steady"] = loss.steady(disturb.inside(again), disturb.inside(change.follow(painted)))
-        terms["total"] = terms["total"] + config.steady_weight * terms["steady"]
+        terms["total"] = terms["total"] + 2 * config.steady_weight * terms["steady"]
     return terms
 
 
 def strength_at(step: int, config: TrainConfig) -> float:
     """The strength of a training step: mostly 1, now and then anything that the network is trained for."""
-    strongest = networks.NETWORKS[config.network].strongest
+    strongest = networks.entry(config.network).strongest
     rng = np.random.default_rng((config.seed, 4, step))
     return float(rng.uniform(WEAKEST, strongest)) if strongest > 1 and rng.random() < OTHERS else 1.0
+
+
+def style_at(step: int, config: TrainConfig) -> int:
+    """The style of a training step: all in turn, each round in an order of its own."""
+    styles = len(style_names(config.painting))
+    turn, place = divmod(step, styles)
+    return int(np.random.default_rng((config.seed, 6, turn)).permutation(styles)[place])
 
 
 def make_optimizer(config: TrainConfig, net: nn.Module) -> torch.optim.Optimizer:
@@ -69,17 +78,24 @@ def make_optimizer(config: TrainConfig, net: nn.Module) -> torch.optim.Optimizer
 
 
 def peak_rate(config: TrainConfig) -> float:
-    """The rate asked for, or what suits the optimiser, the network and the batch: noisier gradients want shorter steps."""
-    best = networks.NETWORKS[config.network].rate if config.optimizer == "muon" else ADAM_RATE
+    """The rate asked for, or what suits the optimizer, the network and the batch: noisier gradients want shorter steps."""
+    best = networks.entry(config.network).rate if config.optimizer == "muon" else ADAM_RATE
     return config.rate or best * min(1.0, config.batch / RATES_BATCH) ** 0.5
 
 
 def rate_at(step: int, config: TrainConfig) -> float:
-    """Learning rate at a step (from 0): linear warm-up, then a cosine to zero at config.steps."""
-    warmup = min(config.warmup, config.steps // 4)
+    """Learning rate at a step (from 0): linear warm-up, level for HOLD of the steps, then a cosine to zero at the last.
+
+    While a time budget has not become a number of steps (callbacks.Clock), the rate is level.
+    """
+    peak = peak_rate(config)
+    warmup = config.warmup if config.minutes else min(config.warmup, config.steps // 4)
     if step < warmup:
-        return peak_rate(config) * (step + 1) / warmup
-    return peak_rate(config) * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, config.steps - warmup)))
+        return peak * (step + 1) / warmup
+    fall = max(warmup, HOLD * config.steps)
+    if config.minutes or step < fall:
+        return peak
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - fall) / max(1, config.steps - fall)))
 
 
 class StyleModule(pl.LightningModule):
@@ -105,7 +121,7 @@ class StyleModule(pl.LightningModule):
         self.pair_loss, self.pair_steps = pair_loss, pair_steps
         self.terms: dict[str, Tensor] = {}  # of the last step
         torch.manual_seed(config.seed)
-        self.net = networks.build(config.network).to(memory_format=torch.channels_last)
+        self.net = networks.build(config.network, len(style_names(config.painting))).to(memory_format=torch.channels_last)
         if weights:
             self.net.load_state_dict(weights)
         self.ema = AveragedModel(self.net, avg_fn=self._average)
@@ -118,9 +134,9 @@ class StyleModule(pl.LightningModule):
         decay = min(self.config.ema, (1 + int(count)) / (10 + int(count)))
         return average + (1 - decay) * (value - average)
 
-    def forward(self, photos: Tensor) -> Tensor:
-        """Stylise [N, 3, H, W] in [0, 1] with the averaged weights."""
-        return self.ema(photos)  # type: ignore[no-any-return]
+    def forward(self, photos: Tensor, style: int = 0) -> Tensor:
+        """Stylize [N, 3, H, W] in [0, 1] with the averaged weights."""
+        return self.ema(photos, None, style)  # type: ignore[no-any-return]
 
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
         """Set this step's learning rate."""
@@ -151,8 +167,9 @@ class StyleModule(pl.LightningModule):
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
         """batch: one uint8 [B, H, W, 3] of held-out photos."""
         photos = to_float(batch[0])
-        terms = self.loss(self(photos), photos)
-        self.log_dict({f"val/{name}": term for name, term in terms.items()}, batch_size=len(photos))
+        of_each = [self.loss(self(photos, style), photos, style=style) for style in range(self.net.styles)]
+        means = {name: torch.stack([terms[name] for terms in of_each]).mean() for name in of_each[0]}
+        self.log_dict({f"val/{name}": mean for name, mean in means.items()}, batch_size=len(photos))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """See make_optimizer."""
@@ -182,7 +199,8 @@ def trained_network(checkpoint: dict[str, Any], name: str) -> networks.Framed:
     """The averaged network out of a checkpoint that StyleModule saved, in evaluation mode."""
     prefix = "ema.module."
     state = {key.removeprefix(prefix): v for key, v in checkpoint["state_dict"].items() if key.startswith(prefix)}
-    net = networks.build(name)
+    styles = next((len(v) for key, v in state.items() if key.endswith(".affine") and v.ndim == 2), 1)
+    net = networks.build(networks.name_of(name, state), styles)
     net.load_state_dict(state)
     net.eval()
     return net

@@ -33,11 +33,14 @@ def parity(wrapper: nn.Module, card: ModelCard, path: Path) -> dict[str, float]:
     """
     model = open_model(path, device="cpu")
     most, total, squares, count = 0.0, 0.0, 0.0, 0
+    # Several styles are compared as an even mix: every gain and bias counts.
+    styles = np.full(len(card.styles), 1 / len(card.styles), np.float32) if card.styles else None
     for images, strength in _scenes(card) if card.precision == "fp32" else _photos(card):
         with torch.no_grad():
-            painted = wrapper(torch.from_numpy(as_input(images, card)), torch.tensor(strength))
+            inputs = [torch.from_numpy(as_input(images, card)), torch.tensor(strength)]
+            painted = wrapper(*inputs, *([] if styles is None else [torch.from_numpy(styles)]))
             wanted = levels(painted.numpy(), card)
-        difference = np.abs(model.run(images, strength).astype(np.int32) - wanted)
+        difference = np.abs(model.run(images, strength, styles).astype(np.int32) - wanted)
         most, total, count = max(most, float(difference.max())), total + float(difference.sum()), count + difference.size
         squares += float((difference**2).sum())
     psnr = 10 * math.log10(255**2 * count / squares) if squares else BEST_PSNR

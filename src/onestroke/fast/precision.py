@@ -19,7 +19,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onestroke.card import ModelCard
 from onestroke.errors import DataError, ImageError, ModelError, because
 from onestroke.fast.photos import folder_sources, read_rgb
-from onestroke.images import Array, centre_crop
+from onestroke.images import Array, center_crop
 from onestroke.runtime.session import as_input
 from onestroke.samples.photos import train_photos
 
@@ -106,7 +106,7 @@ class _Readings(CalibrationDataReader):  # type: ignore[misc]
     @staticmethod
     def _feeds(told: bool, card: ModelCard, photos: Sequence[Array]) -> Iterator[dict[str, np.ndarray]]:
         for i, photo in enumerate(photos):
-            image = np.ascontiguousarray(as_input(centre_crop(photo, CALIBRATION_SIDE)[None], card))
+            image = np.ascontiguousarray(as_input(center_crop(photo, CALIBRATION_SIDE)[None], card))
             for strength in (1.0, card.solid, card.strongest) if told and i % 4 == 0 else (1.0,):
                 yield {"image": image, **({"strength": np.asarray(strength, np.float32)} if told else {})}
 

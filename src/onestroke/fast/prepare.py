@@ -1,9 +1,8 @@
-"""What a run needs before its first step: device, photos, losses with their units, and how many steps fit a budget."""
+"""What a run needs before its first step: device, photos, and losses with their units."""
 
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,12 +11,12 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from onestroke.config import TrainConfig
+from onestroke.config import Scale, TrainConfig
 from onestroke.errors import ConfigError, DataError, ImageError
 from onestroke.fast import data, networks
-from onestroke.fast.module import make_optimizer, terms_of, to_float
+from onestroke.fast.module import to_float
 from onestroke.fast.photos import Photos, Source, load_folder, load_sources, read_rgb, split
-from onestroke.images import Array, centre_crop, resize
+from onestroke.images import Array, center_crop, full_range, resize
 from onestroke.perception import vgg, weights
 from onestroke.perception.losses import PairLoss, PerceptualLoss
 from onestroke.samples import photos as sample_photos
@@ -25,8 +24,10 @@ from onestroke.samples import scenes
 from onestroke.samples.painting import picture as sample_painting
 from onestroke.slow.pairs import read_pairs
 
+UNSETTLED = 2**62  # steps
 SAMPLE_SCENES = 150
 LEAST_PAINTING = 32
+LEAST_SEEN = 16  # pixels a side, at any scale, below which VGG's deeper layers see next to nothing
 LEAST_HELD_OUT = 300  # the shorter side of the smallest held-out sample photo
 
 
@@ -48,7 +49,7 @@ def prepare(config: TrainConfig, console: Console) -> Materials:
     """
     networks.entry(config.network)
     device = vgg.choose_device(config.device)
-    painting = _painting(config)
+    paintings = _paintings(config)
     train, held_out = _photos(config, console)
     sampled = not (config.content or config.val)
     preview = read_rgb(sample_photos.held_out_photos()[-1]) if sampled else np.array(held_out[len(held_out) // 2])
@@ -58,7 +59,7 @@ def prepare(config: TrainConfig, console: Console) -> Materials:
         train, held_out, size=config.size, batch=config.batch, seed=config.seed, workers=workers,
         pairs=pairs, pair_steps=pair_steps(config),
     )  # fmt: skip
-    loss = _loss(config, painting, photos, device)
+    loss = _loss(config, paintings, photos, device)
     return Materials(photos, loss, _pair_loss(config, loss, pairs, device), preview, device)
 
 
@@ -73,9 +74,12 @@ def in_bf16(config: TrainConfig, device: torch.device) -> bool:
 
 
 def pair_steps(config: TrainConfig) -> int:
-    """How many of the first steps pairs teach."""
-    share = {"perceptual": 0.0, "pairs": 1.0, "both": config.pair_share}[config.supervision]
-    return round(share * config.steps)
+    """How many of the first steps pairs teach; all, while a time budget has not settled it (callbacks.Clock)."""
+    if config.supervision != "both":
+        return UNSETTLED if config.supervision == "pairs" else 0
+    if config.pair_steps:
+        return config.pair_steps
+    return UNSETTLED if config.minutes else round(config.pair_share * config.steps)
 
 
 def _pairs(config: TrainConfig, console: Console) -> data.Pairs | None:
@@ -102,18 +106,20 @@ def _pair_loss(config: TrainConfig, loss: PerceptualLoss, pairs: data.Pairs | No
         return None
     which = np.linspace(0, len(pairs[0]) - 1, min(32, len(pairs[0]))).astype(int)
     photos, targets = (
-        to_float(torch.from_numpy(np.stack([centre_crop(side[int(i)], config.size) for i in which])).to(device))
+        to_float(torch.from_numpy(np.stack([center_crop(side[int(i)], config.size) for i in which])).to(device))
         for side in pairs
     )
     return PairLoss(loss.vgg, photos, targets, config.content_layers).to(device)
 
 
-def _painting(config: TrainConfig) -> Array:
-    painting = read_rgb(Path(config.painting)) if config.painting else sample_painting()
-    if min(painting.shape[:2]) < LEAST_PAINTING:
-        size = f"{painting.shape[1]}x{painting.shape[0]}"
-        raise ImageError(f"{config.painting}: {size} pixels are too few for a painting; use {LEAST_PAINTING} or more a side")
-    return resize(painting, shorter=config.style_size) if min(painting.shape[:2]) > config.style_size else painting
+def _paintings(config: TrainConfig) -> list[Array]:
+    """The style images, their levels prepared, at their own sizes."""
+    found = [read_rgb(Path(path)) for path in config.painting] or [sample_painting()]
+    for path, painting in zip(config.painting, found, strict=False):
+        if min(painting.shape[:2]) < LEAST_PAINTING:
+            size = f"{painting.shape[1]}x{painting.shape[0]}"
+            raise ImageError(f"{path}: {size} pixels are too few for a painting; use {LEAST_PAINTING} or more a side")
+    return [full_range(painting) for painting in found] if config.style_levels == "auto" else found
 
 
 def _photos(config: TrainConfig, console: Console) -> tuple[Photos, Photos]:
@@ -151,48 +157,43 @@ def _folder(name: str, size: int, console: Console) -> Photos:
     return photos
 
 
-def _loss(config: TrainConfig, painting: Array, photos: data.PhotoModule, device: torch.device) -> PerceptualLoss:
+def scales_of(config: TrainConfig) -> list[Scale]:
+    """The scales that the losses look at: those asked for, or whole pictures at one size with the layers named.
+
+    Raises ConfigError where a scale leaves too few pixels for a layer.
+    """
+    content = dict.fromkeys(config.content_layers, 1.0)
+    scales = config.scales or [Scale(style=config.style_layers, content=content)]
+    for scale in scales:
+        side = config.size // scale.reduction
+        if scale.window > side:
+            raise ConfigError(f"scales: windows of {scale.window} px in crops of {side}; use a larger --size")
+        if (scale.window or side) < LEAST_SEEN:
+            raise ConfigError(f"scales: 1/{scale.reduction} of {config.size} px leaves {side}, {LEAST_SEEN} are the least")
+        if not scale.layers:
+            raise ConfigError(f"scales: 1/{scale.reduction} names no layers; give it style, content or gray")
+    if not any(scale.style for scale in scales):
+        raise ConfigError("scales: none has style layers; give one of them some")
+    return scales
+
+
+def _loss(config: TrainConfig, paintings: list[Array], photos: data.PhotoModule, device: torch.device) -> PerceptualLoss:
+    scales = scales_of(config)
     found = weights.resolve(config.vgg, config.vgg_weights or None)
-    features = vgg.build(found, [*config.style_layers, *config.content_layers], config.pooling, device)
+    layers = [layer for scale in scales for layer in scale.layers]
+    features = vgg.build(found, [*layers, *config.content_layers], config.pooling, device)
+
+    def at(painting: Array, scale: Scale) -> torch.Tensor:
+        side = scale.style_size or config.style_size // scale.reduction
+        small = resize(painting, shorter=side) if min(painting.shape[:2]) > side else painting
+        return to_float(torch.from_numpy(np.array(small))[None].to(device))
+
     return PerceptualLoss(
         features,
-        to_float(torch.from_numpy(painting.copy())[None].to(device)),
+        [[at(painting, scale) for scale in scales] for painting in paintings],
         to_float(photos.sample().to(device)),
-        style_layers=config.style_layers,
-        content_layers=config.content_layers,
+        scales,
         style_weight=config.style_weight,
         content_weight=config.content_weight,
         tv_weight=config.tv_weight,
     ).to(device)
-
-
-def steps_within(config: TrainConfig, materials: Materials) -> int:
-    """How many steps fit into config.minutes: from the median of a few steps on a throw-away network.
-
-    Never fewer than four times the warm-up, so that the schedule keeps its shape.
-    """
-    net = networks.build(config.network).to(materials.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = make_optimizer(config, net)
-    batches, paired = materials.photos.batches(), pair_steps(config) / config.steps
-
-    def cost(first: int) -> float:
-        drawing, seconds = [], []
-        for step in range(first, first + 7):
-            drawn = time.perf_counter()
-            batch = batches.at(step)
-            began = time.perf_counter()
-            batch = batch.to(materials.device)
-            optimiser.zero_grad()
-            with torch.autocast(materials.device.type, torch.bfloat16, enabled=in_bf16(config, materials.device)):
-                total = terms_of(batch, net, materials.loss, materials.pair_loss, config, step)["total"]
-            total.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            if materials.device.type == "cuda":
-                torch.cuda.synchronize()
-            drawing.append(began - drawn)
-            seconds.append(time.perf_counter() - began)
-        draw, compute, workers = float(np.median(drawing[2:])), float(np.median(seconds[2:])), materials.photos.workers
-        return max(compute, draw / workers) if workers else compute + draw
-
-    seconds = (paired * cost(0) if paired else 0.0) + ((1 - paired) * cost(batches.pair_steps) if paired < 1 else 0.0)
-    return max(4 * config.warmup, 1, int(config.minutes * 60 / seconds))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -16,17 +17,19 @@ from rich.console import Console
 from torch import Tensor
 
 from onestroke import config as configs
-from onestroke.config import TrainConfig
+from onestroke.config import TrainConfig, style_names
 from onestroke.errors import ConfigError, Diverged, TrainingError, because
 from onestroke.fast import callbacks
 from onestroke.fast.export import export_run
 from onestroke.fast.module import CHECKPOINT, CONFIG, OBJECTIVE, StyleModule, load_checkpoint, peak_rate
-from onestroke.fast.prepare import Materials, in_bf16, pair_steps, prepare, steps_within
+from onestroke.fast.prepare import Materials, in_bf16, pair_steps, prepare
 from onestroke.fast.start import starting_weights
 from onestroke.images import resize, save_image
 from onestroke.runtime.stylize import Stylizer
 
 MOST_RETRIES = 3
+# The share of a time budget that is for training; the rest is for the objective, the export and the sample.
+TRAINING = 0.95
 PREVIEW_SIDE = 512
 
 
@@ -47,22 +50,20 @@ def train(config: TrainConfig, folder: Path, console: Console) -> Result:
     Raises a OnestrokeError for anything wrong with the input before the folder is touched, and TrainingError where the
     loss diverged again after MOST_RETRIES halvings of the rate.
     """
+    began = time.monotonic()
     _quiet_lightning()
     _refuse_another(config, folder)
-    weights = None if (folder / CHECKPOINT).exists() else starting_weights(config.start, config.network)
+    weights = None
+    if not (folder / CHECKPOINT).exists():
+        weights = starting_weights(config.start, config.network, style_names(config.painting))
     materials = prepare(config, console)
-    if config.minutes:
-        steps = steps_within(config, materials)
-        console.print(f"{config.minutes:g} minutes are about {steps} steps here; --steps {steps} repeats this run")
-        config = replace(config, steps=steps, minutes=0.0)
-        materials.photos.pair_steps = pair_steps(config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         configs.write_yaml(config, folder / CONFIG)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
-    module, steps = _fit(config, materials, weights, folder, console)
-    if steps < config.steps:
+    module, steps = _fit(config, materials, weights, folder, console, began)
+    if steps < module.config.steps or module.config.minutes:
         return Result(folder, steps, {})
     with _interruptible():
         found = _trainer(config, folder, materials.device, []).validate(module, datamodule=materials.photos, verbose=False)[0]
@@ -92,13 +93,26 @@ def _interruptible() -> Iterator[None]:
 
 
 def _fit(
-    config: TrainConfig, materials: Materials, weights: dict[str, Tensor] | None, folder: Path, console: Console
+    config: TrainConfig,
+    materials: Materials,
+    weights: dict[str, Tensor] | None,
+    folder: Path,
+    console: Console,
+    began: float,
 ) -> tuple[StyleModule, int]:
     """Fit, from `weights` if any; after a divergence go back to the last checkpoint with half the rate.
 
     Returns the step reached.
     """
     checkpoint, scale = folder / CHECKPOINT, 1.0
+
+    def settled(found: TrainConfig) -> None:
+        nonlocal config
+        config = found
+        configs.write_yaml(config, folder / CONFIG)
+        if not config.minutes:
+            console.print(f"{config.steps} steps fit the time; --steps {config.steps} repeats this run")
+
     while True:
         module = StyleModule(config, materials.loss, materials.pair_loss, pair_steps(config), weights)
         module.rate_scale = scale
@@ -106,20 +120,22 @@ def _fit(
         if checkpoint.exists():
             saved = load_checkpoint(checkpoint)
             start = saved["global_step"]
-            if start >= config.steps:
+            if start >= config.steps and not config.minutes:
                 module.load_state_dict(saved["state_dict"], strict=False)
                 return module, start
         materials.photos.start = start
+        clock = callbacks.Clock(config.minutes * 60 * TRAINING, began, settled)
         trainer = _trainer(
             config,
             folder,
             materials.device,
             [
+                clock,
                 callbacks.StopOnInterrupt(),
                 callbacks.Checkpoint(checkpoint, config.save_every),
                 callbacks.Previews(resize(materials.preview, longer=PREVIEW_SIDE), folder / "previews", config.preview_every),
                 callbacks.Metrics(folder / "metrics.csv"),
-                callbacks.ProgressLine(console, config.batch),
+                callbacks.ProgressLine(console, config.batch, clock),
             ],
         )
         try:
@@ -140,7 +156,7 @@ def _trainer(config: TrainConfig, folder: Path, device: torch.device, hooks: lis
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
         precision="bf16-mixed" if in_bf16(config, device) else "32-true",
-        max_steps=config.steps,
+        max_steps=-1 if config.minutes else config.steps,
         max_epochs=-1,
         val_check_interval=config.val_every,
         check_val_every_n_epoch=None,

@@ -6,13 +6,20 @@ its target and its unit; PerceptualLoss composes them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from onestroke.config import Scale
 from onestroke.perception.gram import outer_sum
 from onestroke.perception.vgg import VGGFeatures
+
+
+# Windows lie on this grid, so that all of VGG's poolings fall as they do on the whole picture.
+WINDOW_STEP = 16
 
 
 def _full(x: Tensor) -> Tensor:
@@ -31,24 +38,30 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 class StyleLoss(nn.Module):
-    """Distance of Gram matrices at one layer, 1.0 = what unstylised photos cost on average.
+    """Distance of Gram matrices at one layer, for each of S styles; 1.0 = what unstylized photos cost on average.
 
     The distance, not its square: squared Grams grow with the fourth power of the activations, so a few bright photos
-    would rule the mean (docs/experiments.md measures both).
+    would rule the mean (docs/experiments.md measures both). `pooled`: the Grams of all pictures of a batch are averaged
+    first, so that each may take its share of the palette.
     """
 
     target: Tensor
     unit: Tensor
 
-    def __init__(self, painting: Tensor, photos: Tensor) -> None:
-        """Features of the painting [1, C, H, W] and of a sample of photos [N, C, h, w]."""
+    def __init__(self, paintings: Sequence[Tensor], photos: Tensor, pooled: bool = False) -> None:
+        """Features of the style images, [1, C, H, W] each, and of a sample of photos [N, C, h, w]."""
         super().__init__()
-        self.register_buffer("target", gram(painting))
-        self.register_buffer("unit", _distance(gram(photos), self.target).mean())
+        self.pooled = pooled
+        self.register_buffer("target", torch.cat([gram(painting) for painting in paintings]))
+        of_photos = gram(photos)
+        self.register_buffer("unit", torch.stack([_distance(of_photos, target).mean() for target in self.target]))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Features of stylised pictures [N, C, H, W] to a scalar."""
-        return (_distance(gram(features), self.target) / self.unit).mean()
+    def forward(self, features: Tensor, style: int = 0) -> Tensor:
+        """Features of stylized pictures [N, C, H, W] to a scalar."""
+        found = gram(features)
+        if self.pooled:
+            found = found.mean(0, keepdim=True)
+        return (_distance(found, self.target[style]) / self.unit[style]).mean()
 
 
 class ContentLoss(nn.Module):
@@ -65,18 +78,18 @@ class ContentLoss(nn.Module):
         self.register_buffer("unit", 2 * _full(photos).var((2, 3), unbiased=False).mean())
 
     def forward(self, features: Tensor, wanted: Tensor) -> Tensor:
-        """Features of stylised pictures and of their photos, both [N, C, H, W], to a scalar."""
+        """Features of stylized pictures and of their photos, both [N, C, H, W], to a scalar."""
         return (_full(features) - _full(wanted)).square().mean() / self.unit
 
 
 def total_variation(x: Tensor) -> Tensor:
-    """Mean absolute difference of neighbours, of pictures [N, 3, H, W] in [0, 1] (anisotropic, L1), to a scalar."""
+    """Mean absolute difference of neighbors, of pictures [N, 3, H, W] in [0, 1] (anisotropic, L1), to a scalar."""
     x = _full(x)
     return (x[..., 1:, :] - x[..., :-1, :]).abs().mean() + (x[..., 1:] - x[..., :-1]).abs().mean()
 
 
 class TotalVariationLoss(nn.Module):
-    """Total variation; 1.0 = that of unstylised photos."""
+    """Total variation; 1.0 = that of unstylized photos."""
 
     unit: Tensor
 
@@ -90,20 +103,84 @@ class TotalVariationLoss(nn.Module):
         return total_variation(x) / self.unit
 
 
-class PerceptualLoss(nn.Module):
-    """All terms of one style: a dict of dimensionless scalars, and their weighted sum.
+def reduced(x: Tensor, reduction: int) -> Tensor:
+    """[N, 3, H, W] to [N, 3, H // reduction, W // reduction], by means of squares."""
+    return x if reduction == 1 else F.avg_pool2d(x, reduction)
 
-    painting: [1, 3, H, W]; photos: a fixed sample [N, 3, h, w] from which the units are measured once; both in [0, 1].
+
+def places(scale: Scale, height: int, width: int, draw: int) -> list[tuple[int, int]]:
+    """Top and left of a scale's windows on a reduced picture, a pure function of the arguments; none where it has none."""
+    if not scale.window:
+        return []
+    rng = np.random.default_rng((5, draw, scale.reduction))
+    spans = [(extent - scale.window) // WINDOW_STEP + 1 for extent in (height, width)]
+    return [(int(y) * WINDOW_STEP, int(x) * WINDOW_STEP) for y, x in rng.integers(0, spans, (scale.windows, 2))]
+
+
+def windows(x: Tensor, corners: Sequence[tuple[int, int]], side: int) -> Tensor:
+    """The windows [K * N, 3, side, side] of pictures [N, 3, H, W]; the pictures themselves where there are no windows."""
+    return torch.cat([x[..., top : top + side, left : left + side] for top, left in corners]) if corners else x
+
+
+def luminance(x: Tensor) -> Tensor:
+    """[N, 3, H, W] to the same shape in gray (BT.601)."""
+    weights = x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    return (x * weights).sum(1, keepdim=True).expand(-1, 3, -1, -1)
+
+
+class ScaleLoss(nn.Module):
+    """Style and content at one scale. `paintings`: [1, 3, H, W] each, at the level's own size; `photos`: a sample [N, 3, h, w]."""
+
+    def __init__(self, vgg: VGGFeatures, scale: Scale, paintings: Sequence[Tensor], photos: Tensor) -> None:
+        super().__init__()
+        self.vgg, self.scale = vgg, scale
+        small = reduced(photos, scale.reduction)
+        sample = self._sampled(self._seen(small, draw=0), {*scale.style, *scale.content})
+        gray = self._sampled(luminance(small), scale.gray)
+        wanted = [vgg(painting, scale.style) for painting in paintings]
+        self.style = nn.ModuleDict(
+            {name: StyleLoss([w[name] for w in wanted], sample[name], bool(scale.window)) for name in scale.style}
+        )
+        self.content = nn.ModuleDict({name: ContentLoss(sample[name]) for name in scale.content})
+        self.gray = nn.ModuleDict({name: ContentLoss(gray[name]) for name in scale.gray})
+
+    def _seen(self, small: Tensor, draw: int) -> Tensor:
+        return windows(small, places(self.scale, *small.shape[2:], draw), self.scale.window)
+
+    def _sampled(self, photos: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """One photo at a time: the sample is larger than a batch, and VGG's early activations are big."""
+        parts = [self.vgg(photo, layers) for photo in torch.split(photos, 1)]
+        return {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
+
+    def forward(self, stylized: Tensor, photos: Tensor, style: int, draw: int) -> tuple[list[Tensor], list[Tensor]]:
+        """(terms of style, terms of content times their weights), scalars; pictures [N, 3, H, W] at full size."""
+        small, due = reduced(stylized, self.scale.reduction), reduced(photos, self.scale.reduction)
+        found = self.vgg(self._seen(small, draw), {*self.style, *self.content})
+        gray = self.vgg(luminance(small), self.gray)
+        with torch.no_grad():
+            wanted = self.vgg(self._seen(due, draw), self.content)
+            wanted_gray = self.vgg(luminance(due), self.gray)
+        styles = [loss(found[name], style) for name, loss in self.style.items()]
+        contents = [self.scale.content[name] * loss(found[name], wanted[name]) for name, loss in self.content.items()]
+        contents += [self.scale.gray[name] * loss(gray[name], wanted_gray[name]) for name, loss in self.gray.items()]
+        return styles, contents
+
+
+class PerceptualLoss(nn.Module):
+    """All terms: a dict of dimensionless scalars, and their weighted sum.
+
+    paintings: the style images of S styles, for each scale one of [1, 3, H, W]; photos: a fixed sample [N, 3, h, w] from
+    which the units are measured once; all in [0, 1]. "style" is the mean over all layers of all scales, "content" the
+    mean of all content layers by their weights.
     """
 
     def __init__(
         self,
         vgg: VGGFeatures,
-        painting: Tensor,
+        paintings: Sequence[Sequence[Tensor]],
         photos: Tensor,
+        scales: Sequence[Scale],
         *,
-        style_layers: Sequence[str],
-        content_layers: Sequence[str],
         style_weight: float = 1.0,
         content_weight: float = 0.25,
         tv_weight: float = 0.05,
@@ -111,36 +188,32 @@ class PerceptualLoss(nn.Module):
         super().__init__()
         self.vgg = vgg
         self.weights = {"style": style_weight, "content": content_weight, "tv": tv_weight}
-        layers = {*style_layers, *content_layers}
+        self.content_sum = sum(sum(scale.content.values()) + sum(scale.gray.values()) for scale in scales)
         with torch.no_grad():
-            wanted = vgg(painting, style_layers)
-            # One photo at a time: the sample is larger than a batch, and VGG's early activations are big.
-            parts = [vgg(photo, layers) for photo in torch.split(photos, 1)]
-            sample = {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
-            self.style = nn.ModuleDict({layer: StyleLoss(wanted[layer], sample[layer]) for layer in style_layers})
-            self.content = nn.ModuleDict({layer: ContentLoss(sample[layer]) for layer in content_layers})
-            self.tv = TotalVariationLoss(photos)
-            self.steady = ContentLoss(photos)  # of pixels, between two paintings that should be one
-
-    def wanted(self, photos: Tensor) -> dict[str, Tensor]:
-        """The photos' content features, for callers that need them more than once."""
-        with torch.no_grad():
-            return self.vgg(photos, self.content)  # type: ignore[no-any-return]
+            self.scales = nn.ModuleList(
+                ScaleLoss(vgg, scale, [sizes[i] for sizes in paintings], photos) for i, scale in enumerate(scales)
+            )
+        self.tv = TotalVariationLoss(photos)
+        self.steady = ContentLoss(photos)  # of pixels, between two paintings that should be one
 
     def forward(
-        self, stylised: Tensor, photos: Tensor, wanted: dict[str, Tensor] | None = None, strength: float = 1.0
+        self, stylized: Tensor, photos: Tensor, *, strength: float = 1.0, style: int = 0, draw: int = 0
     ) -> dict[str, Tensor]:
-        """Terms "style", "content", "tv" (means over layers) and "total" (their weighted sum), scalars.
+        """Terms "style", "content", "tv" and "total" (their weighted sum), scalars.
 
-        stylised, photos: [N, 3, H, W] in [0, 1]; wanted: of these photos, if known; strength: its cube scales the weight
-        of style. Gradients flow to `stylised` alone.
+        stylized, photos: [N, 3, H, W] in [0, 1]; strength: its cube scales the weight of style; style: which of the
+        styles; draw: places the windows (a training step's number). Gradients flow to `stylized` alone.
         """
-        wanted = wanted or self.wanted(photos)
-        features = self.vgg(stylised, {*self.style, *self.content})
+        styles: list[Tensor] = []
+        contents: list[Tensor] = []
+        for scale in self.scales:
+            of_style, of_content = scale(stylized, photos, style, draw)
+            styles += of_style
+            contents += of_content
         terms = {
-            "style": torch.stack([loss(features[layer]) for layer, loss in self.style.items()]).mean(),
-            "content": torch.stack([loss(features[n], wanted[n]) for n, loss in self.content.items()]).mean(),
-            "tv": self.tv(stylised),
+            "style": torch.stack(styles).mean(),
+            "content": torch.stack(contents).sum() / self.content_sum if contents else stylized.new_zeros(()),
+            "tv": self.tv(stylized),
         }
         weights = self.weights | {"style": self.weights["style"] * strength**3}
         terms["total"] = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
@@ -148,7 +221,7 @@ class PerceptualLoss(nn.Module):
 
 
 class PairLoss(nn.Module):
-    """Distance of stylised photos to finished targets: L1 of pixels, and ContentLoss of activations at `layers`.
+    """Distance of stylized photos to finished targets: L1 of pixels, and ContentLoss of activations at `layers`.
 
     photos, targets: a fixed sample of pairs [N, 3, H, W] in [0, 1]. For pixels 1.0 is what photos cost that stay as they are.
     """
@@ -163,13 +236,13 @@ class PairLoss(nn.Module):
             self.features = nn.ModuleDict({layer: ContentLoss(torch.cat([p[layer] for p in parts])) for layer in layers})
         self.register_buffer("unit", (photos - targets).abs().mean().clamp_min(1e-3))
 
-    def forward(self, stylised: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def forward(self, stylized: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Terms "pixel", "feature" and their mean "total", scalars; both [N, 3, H, W] in [0, 1]."""
         with torch.no_grad():
             wanted = self.vgg(targets, self.features)
-        found = self.vgg(stylised, self.features)
+        found = self.vgg(stylized, self.features)
         terms = {
-            "pixel": (_full(stylised) - targets).abs().mean() / self.unit,
+            "pixel": (_full(stylized) - targets).abs().mean() / self.unit,
             "feature": torch.stack([loss(found[layer], wanted[layer]) for layer, loss in self.features.items()]).mean(),
         }
         terms["total"] = (terms["pixel"] + terms["feature"]) / 2

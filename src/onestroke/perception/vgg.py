@@ -55,7 +55,7 @@ class VGGFeatures(nn.Module):
 
     `weights` come from `weights.resolve`; channel order and scale are folded into the first kernel. The mean stays a
     subtraction: zero padding follows it, so folding it into the bias too would paint a black frame around each picture.
-    `border` is what conv1_1 sees beyond the picture: "zeros" (the mean colour), or "replicate" (its outermost pixels).
+    `border` is what conv1_1 sees beyond the picture: "zeros" (the mean color), or "replicate" (its outermost pixels).
     Raises ConfigError for a layer that the variant, or the weights at hand, lack.
     """
 
@@ -86,7 +86,9 @@ class VGGFeatures(nn.Module):
 
         Layer relu{b}_{c} is [N, WIDTHS[b-1], H // 2**(b-1), W // 2**(b-1)].
         """
-        wanted, found = set(layers), {}
+        wanted, found = set(layers), dict[str, Tensor]()
+        if not wanted:
+            return found
         pool, factor = POOLINGS[self.pooling]
         x = x - self.mean
         for i, name in enumerate(self.names):

@@ -44,11 +44,15 @@ class Phase:
 class Graph:
     """An exported model at one strength, cut into phases; `axis` is that of the image's rows. Raises ModelError."""
 
-    def __init__(self, path: Path, multiple: int, axis: int, strength: float) -> None:
+    def __init__(
+        self, path: Path, multiple: int, axis: int, strength: float, styles: NDArray[np.float32] | None = None
+    ) -> None:
         self.model, self.multiple, self.axis = onnx.load(path), multiple, axis
         graph = self.model.graph
         self.constants = {value.name: value for value in graph.initializer}
         self.constants[STRENGTH] = numpy_helper.from_array(np.asarray(strength, np.float32), STRENGTH)
+        if styles is not None:
+            self.constants["styles"] = numpy_helper.from_array(styles, "styles")
         self.image = next(value for value in graph.input if value.name == IMAGE)
         self.nodes = list(graph.node)
         self.stored = dict(self.constants)  # by the names under which operators know them

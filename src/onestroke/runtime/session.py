@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from onestroke.card import ModelCard
-from onestroke.errors import ModelError
+from onestroke.errors import ConfigError, ModelError
 from onestroke.images import Array
 
 _BOX = importlib.resources.files("onestroke") / "styles"
@@ -28,10 +28,38 @@ class Model:
     device: str
     note: str = ""
 
-    def run(self, images: Array, strength: float = 1.0) -> Array:
-        """uint8 [N, H, W, 3] RGB to the same shape; H, W at least the card's minimum; strength: 0 to the card's `strongest`."""
+    def run(self, images: Array, strength: float = 1.0, styles: NDArray[np.float32] | None = None) -> Array:
+        """uint8 [N, H, W, 3] RGB to the same shape; H, W at least the card's minimum; strength: 0 to the card's `strongest`.
+
+        styles: how much of each of the card's styles (see `mix`); None: the first one.
+        """
         feed = {"image": as_input(images, self.card), "strength": np.asarray(strength, np.float32)}
+        if styles is not None:
+            feed["styles"] = styles
         return levels(self.session.run(["stylized"], feed)[0], self.card)
+
+
+def mix(text: str, card: ModelCard) -> NDArray[np.float32] | None:
+    """"a:0.7,b:0.3", or "a" alone, as the weight of each of the card's styles [S]; "" is None, the first style.
+
+    Raises ConfigError for a style that the model lacks, and for weights that are negative or do not add up to 1.
+    """
+    if not text:
+        return None
+    known = card.styles or [card.name]
+    weights = dict.fromkeys(known, 0.0)
+    for part in text.split(","):
+        name, _, weight = part.strip().partition(":")
+        if name not in weights:
+            raise ConfigError(f"style: {card.name} has no {name!r}; it has {', '.join(known)}")
+        try:
+            weights[name] += float(weight or 1)
+        except ValueError:
+            raise ConfigError(f"style: {weight!r} is no weight for {name}; use {name}:0.5") from None
+    total = sum(weights.values())
+    if not (abs(total - 1) < 0.01 and all(weight >= 0 for weight in weights.values())):
+        raise ConfigError(f"style: the weights in {text!r} add up to {total:g}; they must add up to 1, none below 0")
+    return np.array([weights[name] / total for name in known], np.float32) if card.styles else None
 
 
 def as_input(images: Array, card: ModelCard) -> NDArray[Any]:

@@ -81,11 +81,11 @@ def strips(positions: int, step: int, halo: int) -> list[Strip]:
 class Tiler:
     """A model cut into phases at one strength. Raises ModelError for a graph that cannot be cut."""
 
-    def __init__(self, model: Model, path: Path, strength: float) -> None:
+    def __init__(self, model: Model, path: Path, strength: float, styles: NDArray[np.float32] | None = None) -> None:
         from onestroke.runtime.graph import Graph
 
         self.model = model
-        self.graph = Graph(path, model.card.multiple, 1 if model.card.io == "uint8" else 2, strength)
+        self.graph = Graph(path, model.card.multiple, 1 if model.card.io == "uint8" else 2, strength, styles)
 
     @property
     def bytes_per_pixel(self) -> float:

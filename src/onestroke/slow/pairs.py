@@ -18,7 +18,7 @@ import torch
 
 from onestroke import config as configs
 from onestroke.errors import ConfigError, DataError, ImageError, because
-from onestroke.images import Array, centre_crop, find_images, read_image, save_image
+from onestroke.images import Array, center_crop, find_images, read_image, save_image
 from onestroke.slow.gatys import Gatys, Progress
 from onestroke.slow.materials import Painting
 from onestroke.slow.presets import Recipe
@@ -145,7 +145,7 @@ def _square(path: Path, size: int) -> Array:
         raise ImageError(
             f"{path}: {photo.shape[1]}x{photo.shape[0]} pixels, smaller than pairs of {size}; use a smaller --size"
         )
-    return centre_crop(photo, size)
+    return center_crop(photo, size)
 
 
 def _finish(folder: Path, shard: Shard, content: Path, work: Gatys, ready: Sequence[tuple[str, Path, Array]]) -> None:
