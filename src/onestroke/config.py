@@ -70,6 +70,7 @@ class Scale:
     content: dict[str, float] = option({}, "layers of the content term, with weights", least=0.0, empty=True)
     gray: dict[str, float] = option({}, "layers of the content term that see luminance alone, with weights", least=0.0, empty=True)
     style_size: int = option(0, "shorter side of the style image; 0: reduced like the pictures", least=0)
+    pooled: bool = option(True, "average the Gram matrices of a batch, so that each photo may take its share of the palette")
 
     @property
     def layers(self) -> list[str]:
@@ -80,9 +81,9 @@ class Scale:
 # What networks learn from by default: fine strokes in windows, large structure and colors in the whole, reduced picture,
 # content at every scale, the largest in luminance only (docs/experiments.md says what else was tried).
 SCALES = [
-    Scale(1, 96, 2, ["relu1_1", "relu2_1", "relu3_1"], {"relu3_1": 0.15}),
-    Scale(2, 0, 1, ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], {"relu3_3": 0.08}),
-    Scale(4, 0, 1, ["relu1_1", "relu2_1", "relu3_1", "relu4_1"], {}, {"relu2_2": 0.2}),
+    Scale(1, 96, 2, ["relu1_1", "relu2_1", "relu3_1"], {"relu3_1": 0.35}),
+    Scale(2, 0, 1, ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], {"relu3_3": 0.2}),
+    Scale(4, 0, 1, ["relu1_1", "relu2_1", "relu3_1", "relu4_1"], {}, {"relu2_2": 0.45}),
 ]
 
 
@@ -119,8 +120,8 @@ class TrainConfig:
         "auto", "auto: the style image's light over the full range, a little more color; or none", choices=("auto", "none")
     )
     style_weight: float = option(1.0, "weight of the style term", least=0.0)
-    content_weight: float = option(0.25, "weight of the content term", least=0.0)
-    tv_weight: float = option(0.05, "weight of total variation", least=0.0)
+    content_weight: float = option(0.65, "weight of the content term", least=0.0)
+    tv_weight: float = option(0.03, "weight of total variation", least=0.0)
     steady_weight: float = option(0.5, "weight of steadiness under small shifts, warps, light and noise", least=0.0)
     style_size: int = option(512, "shorter side of the painting in pixels; brush strokes scale with it", least=32)
     size: int = option(256, "side of the training crops in pixels", least=32)
@@ -252,7 +253,7 @@ def load(path: str | Path) -> TrainConfig:
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """What settings mean that name style layers and no scales, as those of version 0.1 do: whole pictures at one size."""
-    return {"scales": [], "style_levels": "none"} if "style_layers" in values and "scales" not in values else {}
+    return {"scales": [], "style_levels": "none", "content_weight": 0.25, "tv_weight": 0.05} if "style_layers" in values and "scales" not in values else {}
 
 
 def differing(one: TrainConfig, other: TrainConfig) -> list[str]:

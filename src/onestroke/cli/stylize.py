@@ -25,7 +25,7 @@ EXAMPLES = """examples:
   onestroke stylize wave.onnx photo.jpg -o painted.png --strength 0.7
   onestroke stylize wave.onnx holiday/ -o painted/           a folder, its tree kept
   onestroke stylize wave.onnx "*.jpg" -o painted/ --keep-colors --size 2048
-  onestroke stylize wave.onnx panorama.jpg --brush 1024      large strokes, the detail of the photo kept
+  onestroke stylize wave.onnx panorama.jpg --brush 1024      strokes as on a photo of 1024 pixels
   onestroke stylize wave.onnx clip.mp4                       writes clip-wave.mp4, sound kept
   onestroke stylize wave.onnx clip.mp4 --codec h265 --quality 24 --resume
   onestroke stylize wave.onnx clip.mp4 --steady              less flicker, for films with much noise
@@ -48,9 +48,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("inputs", nargs="+", metavar="input", help="picture or video file, folder, glob pattern or -")
     made.add_argument("-o", "--out", help="file (for one input) or folder to write to; - for standard output")
     made.add_argument("--strength", type=float, default=1.0, metavar="S", help="0: the photo, 1: the style (default), to 1.5")
+    made.add_argument("--style", default="", metavar="NAME[:W],...", help="of a model with several: one, or a mix (a:0.7,b:0.3)")
     made.add_argument("--keep-colors", action="store_true", help="lightness from the style, colours from the photo")
     made.add_argument("--size", type=int, metavar="PX", help="longer side of the result; default: the photo's own")
-    made.add_argument("--brush", metavar="PX|%", help="paint at this longer side (512 or 25%%), at the full size of the photo")
+    made.add_argument(
+        "--brush", default="auto", metavar="PX|%", help="stroke size: auto (default), native (that of the network, on any photo),"
+        " or as on a photo of this longer side (512 or 25%%)",
+    )  # fmt: skip
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
     made.add_argument("--memory", type=int, metavar="MB", help="what a picture may take; default: half of what is free")
     made.add_argument("--overwrite", action="store_true", help="replace existing files, originals included")
@@ -80,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     from onestroke.runtime.steady import Steady
     from onestroke.runtime.stylize import Stylizer
 
-    brush = None if flags.brush is None else Brush.parse(flags.brush)
+    brush = Brush.parse(flags.brush)
     rate = None if flags.fps is None else Fraction(flags.fps).limit_denominator(1001)
     settings = Settings(
         flags.strength, flags.keep_colors, flags.size, flags.codec, flags.quality, rate, flags.resume, brush, flags.steady
@@ -91,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
     if live and (flags.out or flags.codec or flags.quality is not None or flags.resume):
         raise ConfigError(f"{live}: is shown live and not stored; leave out -o, --codec, --quality and --resume")
     jobs = [] if live else plan(flags.inputs, flags.out, find_model(flags.model).stem, flags.overwrite, settings)
-    stylizer = Stylizer(flags.model, flags.device, flags.memory)
+    stylizer = Stylizer(flags.model, flags.device, flags.memory, flags.style)
     if not 0 <= flags.strength <= stylizer.card.strongest:
         raise ConfigError(f"strength: {flags.strength:g} is out of range; use 0 to {stylizer.card.strongest:g}")
 

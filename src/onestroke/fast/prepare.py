@@ -163,7 +163,7 @@ def scales_of(config: TrainConfig) -> list[Scale]:
     Raises ConfigError where a scale leaves too few pixels for a layer.
     """
     content = dict.fromkeys(config.content_layers, 1.0)
-    scales = config.scales or [Scale(style=config.style_layers, content=content)]
+    scales = config.scales or [Scale(style=config.style_layers, content=content, pooled=False)]
     for scale in scales:
         side = config.size // scale.reduction
         if scale.window > side:

@@ -139,7 +139,7 @@ class ScaleLoss(nn.Module):
         gray = self._sampled(luminance(small), scale.gray)
         wanted = [vgg(painting, scale.style) for painting in paintings]
         self.style = nn.ModuleDict(
-            {name: StyleLoss([w[name] for w in wanted], sample[name], bool(scale.window)) for name in scale.style}
+            {name: StyleLoss([w[name] for w in wanted], sample[name], scale.pooled) for name in scale.style}
         )
         self.content = nn.ModuleDict({name: ContentLoss(sample[name]) for name in scale.content})
         self.gray = nn.ModuleDict({name: ContentLoss(gray[name]) for name in scale.gray})

@@ -21,6 +21,7 @@ from onestroke.runtime.rows import Rows, follow
 
 NORM = "InstanceNormalization"
 IMAGE, STRENGTH, OUTPUT = "image", "strength", "stylized"
+COARSE = 4  # pixels a row: what is finer is not kept from one phase to the next, but computed again
 AXES = {"all": [0, 2, 3], "rows:1": [1], "rows:2": [2]}
 Scale = tuple[NDArray[np.float32], NDArray[np.float32]]  # factor and offset [C]: what a norm is, once its statistics are known
 
@@ -37,7 +38,6 @@ class Phase:
     measured: str | None
     keep: tuple[str, ...]
     halo: int
-    rate: int  # rows of the result to a position
     bytes_per_pixel: float  # of a strip, while it runs
 
 
@@ -95,7 +95,7 @@ class Graph:
 
     def part(self, phase: Phase, scales: list[Scale]) -> bytes:
         """A model of this phase. Inputs are the sources (the photo, or kept tensors as float16), and `first` and `last`: which
-        rows of the result are wanted.
+        positions of the result are wanted.
 
         Outputs are `count` (of values of all channels), `mean` and `square` [C] (the sum of squares), and then the
         tensors to keep, or the picture. What is measured is measured and kept less `centre`, an input [1, C, 1, 1]: norms
@@ -103,7 +103,9 @@ class Graph:
         scales: factor and offset [C] of every norm that is known by then, for its input as it is kept, or as it is.
         """
         wanted = [name for name in (phase.measured, *phase.keep) if name] if phase.measured else [OUTPUT]
-        tail = [_slice(name, 2 if phase.measured else self.axis) for name in dict.fromkeys(wanted)]
+        rates = {name: self.all_rows[name].rate if phase.measured else self.multiple for name in wanted}
+        tail = [node for rate in dict.fromkeys(rates.values()) for node in _edges(rate)]
+        tail += [_slice(name, 2 if phase.measured else self.axis, rate) for name, rate in rates.items()]
         outputs = ["count", "mean", "square"] if phase.measured else [f"{OUTPUT}:rows"]
         if phase.measured:
             tail += _moments(f"{phase.measured}:rows", f"{phase.measured}:less")
@@ -117,19 +119,19 @@ class Graph:
         sources: tuple[str, ...] = ()
         for known, norm in enumerate(self.norms):
             keep = self._living(known)
-            coarse = all((rows.rate, rows.extra) == (1, 0) for rows in (self.all_rows[name] for name in keep))
+            rows = [self.all_rows[name] for name in keep]
+            coarse = all(self.multiple // one.rate >= COARSE and not one.extra for one in rows)
             yield self._phase(sources, known, norm.input[0], keep if coarse else ())
             sources = keep if coarse else sources
         yield self._phase(sources, len(self.norms), None, ())
 
     def _phase(self, sources: tuple[str, ...], known: int, measured: str | None, keep: tuple[str, ...]) -> Phase:
         wanted = [name for name in (measured, *keep) if name] or [OUTPUT]
-        start = {name: replace(Rows(1), channels=self.all_rows[name].channels) for name in sources}
+        start = {name: Rows(self.all_rows[name].rate, channels=self.all_rows[name].channels) for name in sources}
         rows = self._follow(start, self._needed(wanted, sources))
         found = [rows[name] for name in wanted]
-        rate = found[0].rate if measured else self.multiple
         halo, memory = max(one.halo for one in found), self.bytes_per_pixel(rows, (*sources, *keep))
-        return Phase(sources, known, measured, keep, halo, rate, memory)
+        return Phase(sources, known, measured, keep, halo, memory)
 
     def _living(self, known: int) -> tuple[str, ...]:
         """What is computed before, and used after, the statistics of norm number `known` and of later ones."""
@@ -161,7 +163,8 @@ class Graph:
         wanted = {name for node in tail for name in node.input} | {*outputs}
         order = {norm.output[0]: number for number, norm in enumerate(self.norms)}
         nodes = [helper.make_node("Cast", [f"{name}:in"], [name], to=TensorProto.FLOAT) for name in sources]
-        constants = {name: numpy_helper.from_array(np.array(axes), name) for name, axes in AXES.items()} | self.constants
+        numbers = AXES | {f"rate:{1 << power}": [1 << power] for power in range(self.multiple.bit_length())}
+        constants = {name: numpy_helper.from_array(np.array(values), name) for name, values in numbers.items()} | self.constants
         for node in self._needed(wanted - made, sources):
             if node.op_type == NORM:
                 number = order[node.output[0]]
@@ -189,8 +192,13 @@ def needs(node: Any) -> list[str]:
     return [name for name in node.input if name] + [name for child in inner for name in needs(child)]
 
 
-def _slice(name: str, axis: int) -> Any:
-    return helper.make_node("Slice", [name, "first", "last", f"rows:{axis}"], [f"{name}:rows"])
+def _edges(rate: int) -> list[Any]:
+    """`first` and `last` in rows, for tensors of that many rows to a position."""
+    return [helper.make_node("Mul", [edge, f"rate:{rate}"], [f"{edge}:{rate}"]) for edge in ("first", "last")]
+
+
+def _slice(name: str, axis: int, rate: int) -> Any:
+    return helper.make_node("Slice", [name, f"first:{rate}", f"last:{rate}", f"rows:{axis}"], [f"{name}:rows"])
 
 
 def _moments(name: str, less: str) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import IO
 
@@ -49,29 +50,30 @@ class Plane:
 
 
 class Kept:
-    """The tensors that one phase leaves to the next, of `height` rows each.
+    """The tensors that one phase leaves to the next, of a picture `height` pixels high, in positions of `multiple` pixels.
 
-    `room` is in bytes; what does not fit goes into temporary files, which `stack` closes, and closing removes them. A
-    tensor takes the place of the one before where their shapes agree: so write what comes of some rows only after all
-    that still needs the old ones has been read.
+    A tensor has a rate: its rows to a position. `room` is in bytes; what does not fit goes into temporary files, which
+    `stack` closes, and closing removes them. A tensor takes the place of the one before where their shapes agree: so
+    write what comes of some rows only after all that still needs the old ones has been read.
     """
 
-    def __init__(self, height: int, room: float, stack: ExitStack) -> None:
-        self.height, self.room, self.stack = height, room, stack
-        self.old: list[Plane] = []
-        self.new: list[Plane] = []
+    def __init__(self, height: int, multiple: int, room: float, stack: ExitStack) -> None:
+        self.height, self.multiple, self.room, self.stack = height, multiple, room, stack
+        self.old: list[tuple[int, Plane]] = []  # each with its rate
+        self.new: list[tuple[int, Plane]] = []
 
     def read(self, top: int, bottom: int) -> list[Half]:
-        """What the last phase left, as float16 [1, C, rows, W] each."""
-        return [plane.read(top, bottom) for plane in self.old]
+        """Positions of what the last phase left, as float16 [1, C, rows, W] each."""
+        return [plane.read(top * rate, min(bottom * rate, plane.shape[1])) for rate, plane in self.old]
 
-    def write(self, top: int, tensors: list[Half]) -> None:
-        """What this phase leaves, from row `top` on, as float16 [1, C, rows, W] each. Raises ImageError on a full disk."""
-        for number, tensor in enumerate(tensors):
+    def write(self, top: int, rates: Sequence[int], tensors: Sequence[Half]) -> None:
+        """What this phase leaves, from position `top` on, as float16 [1, C, rows, W] each. Raises ImageError on a full disk."""
+        for number, (rate, tensor) in enumerate(zip(rates, tensors, strict=True)):
             if number == len(self.new):
-                self.new.append(self._plane(number, (tensor.shape[1], self.height, tensor.shape[3])))
+                rows = -(-self.height * rate // self.multiple)
+                self.new.append((rate, self._plane(number, (tensor.shape[1], rows, tensor.shape[3]))))
             try:
-                self.new[number].write(top, tensor)
+                self.new[number][1].write(top * rate, tensor)
             except OSError as error:
                 folder = tempfile.gettempdir()
                 raise ImageError(
@@ -83,8 +85,8 @@ class Kept:
         self.old, self.new = self.new, []
 
     def _plane(self, number: int, shape: tuple[int, int, int]) -> Plane:
-        if number < len(self.old) and self.old[number].shape == shape:
-            return self.old[number]
+        if number < len(self.old) and self.old[number][1].shape == shape:
+            return self.old[number][1]
         size = 2 * shape[0] * shape[1] * shape[2]
         fits = size <= self.room
         self.room -= size if fits else 0

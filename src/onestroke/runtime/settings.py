@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from onestroke.runtime.brush import Brush
+from onestroke.runtime.brush import AUTO, Brush
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,8 @@ class Settings:
 
     strength: 0 is the photo, 1 the style. keep_colors: only lightness from the style. size: longer side in pixels, None
     for the source's own. codec: a name of CODECS, None for the container's usual one. quality: constant rate factor, None
-    for the codec's default. rate: frames a second of a sequence of pictures. resume: go on from a stopped run. brush: the
-    scale to paint at, None for the picture's own. steady: mix each frame of a video with those before (needs OpenCV).
+    for the codec's default. rate: frames a second of a sequence of pictures. resume: go on from a stopped run. brush: how
+    large strokes are. steady: mix each frame of a video with those before (needs OpenCV).
     """
 
     strength: float = 1.0
@@ -25,7 +25,7 @@ class Settings:
     quality: int | None = None
     rate: Fraction | None = None
     resume: bool = False
-    brush: Brush | None = None
+    brush: Brush = AUTO
     steady: bool = False
 
 

@@ -1,4 +1,4 @@
-"""Stylise arrays with an exported model. Never imports torch."""
+"""Stylize arrays with an exported model. Never imports torch."""
 
 from __future__ import annotations
 
@@ -10,57 +10,66 @@ import numpy as np
 from onestroke.card import ModelCard
 from onestroke.errors import ImageError
 from onestroke.images import Array, with_colors_of
-from onestroke.runtime.brush import Brush, paint_with
+from onestroke.runtime.brush import AUTO, Brush, paint_in_octaves
 from onestroke.runtime.memory import free_memory
-from onestroke.runtime.session import find_model, open_model
+from onestroke.runtime.session import find_model, mix, open_model
 from onestroke.runtime.tiles import MB, Tiler
 
 # Bytes a pixel that no network here exceeds: below it the graph need not be read to know that a picture fits.
 _HUNGRIEST = 850
 # Bytes on a GPU, where nothing tells what is free without one more library.
 _ON_GPU = 4 * 10**9
-# Rows whose colours are replaced at a time.
+# Side of the training crops that a card of ours says at least: those of version 0.1 knew smaller ones.
+LEAST_CROP = 256
+# Rows whose colors are replaced at a time.
 _ROWS = 512
 
 
 class Stylizer:
     """A style, ready to use: ``Stylizer("wave.onnx")(photo)``.
 
-    `model` is a file or the name of a style in the box; `device` is "auto", "cpu" or "cuda". `memory`, in MB, is what
+    `model` is a file or the name of a bundled style; `device` is "auto", "cpu" or "cuda". `memory`, in MB, is what
     painting may take beside the picture and its result (None: half of what is free); a picture that needs more is painted
-    in strips that show no seams. Raises ModelError.
+    in strips that show no seams. `style`, of a model with several: one of them, or a mix, "a:0.7,b:0.3" (default: the
+    first). Raises ModelError, and ConfigError for a style that the model lacks.
     """
 
-    def __init__(self, model: str | Path, device: str = "auto", memory: int | None = None) -> None:
+    def __init__(self, model: str | Path, device: str = "auto", memory: int | None = None, style: str = "") -> None:
         self.model = open_model(model, device)
-        self._memory = memory
+        self._memory, self._styles = memory, mix(style, self.model.card)
         # The frames of a video share one strength, and so one reading of the graph.
-        self._tiler = lru_cache(1)(partial(Tiler, self.model, find_model(model)))
+        self._tiler = lru_cache(1)(partial(Tiler, self.model, find_model(model), styles=self._styles))
 
     @property
     def card(self) -> ModelCard:
         """What the model is and how it was made."""
         return self.model.card
 
-    def __call__(self, photo: Array, strength: float = 1.0, keep_colors: bool = False, brush: Brush | None = None) -> Array:
+    def __call__(self, photo: Array, strength: float = 1.0, keep_colors: bool = False, brush: Brush = AUTO) -> Array:
         """uint8 RGB [H, W, 3] or [N, H, W, 3] to the same shape.
 
-        strength: 0 gives the photo, 1 the style. keep_colors: lightness from the style, colour from the photo.
-        brush: the scale to paint at, None for the photo's own.
+        strength: 0 gives the photo, 1 the style. keep_colors: lightness from the style, color from the photo.
+        brush: how large the strokes are on photos larger than what the network was trained for (see Brush).
         Raises ImageError for another shape or type, MemoryError where there is less memory than it was to use.
         """
         if photo.dtype != np.uint8 or photo.ndim not in (3, 4) or photo.shape[-1] != 3 or 0 in photo.shape:
             raise ImageError(f"expected a uint8 RGB array [H, W, 3] or [N, H, W, 3], got {photo.dtype} {list(photo.shape)}")
         photos = photo if photo.ndim == 4 else photo[None]
-        if brush is None:
-            stylised = self._paint(photos, strength)
+        sizes = brush.sizes(*photos.shape[1:3], max(self.card.train_size, LEAST_CROP))
+        if len(sizes) == 1 or strength == 0:
+            stylized = self._paint(photos, strength)
         else:
-            stylised = np.stack([paint_with(brush, p, lambda small: self._paint(small[None], strength)[0]) for p in photos])
+            paint = partial(self._one, strength=strength)
+            stylized = np.stack([paint_in_octaves(sizes, photo, paint, paint) for photo in photos])
         if keep_colors:
-            for p, s in zip(photos, stylised, strict=True):
+            for p, s in zip(photos, stylized, strict=True):
                 for top in range(0, len(p), _ROWS):
                     s[top : top + _ROWS] = with_colors_of(p[top : top + _ROWS], s[top : top + _ROWS])
-        return stylised if photo.ndim == 4 else stylised[0]
+        return stylized if photo.ndim == 4 else stylized[0]
+
+    def _one(self, photo: Array, strength: float) -> Array:
+        """[H, W, 3] to the same shape, at its own scale."""
+        return self._paint(photo[None], strength)[0]
 
     def _paint(self, photos: Array, strength: float) -> Array:
         """[N, H, W, 3] to the same shape, at its own scale; photos too small for the network are padded."""
@@ -79,10 +88,10 @@ class Stylizer:
         memory = self._budget()
         pixels = photos.shape[1] * photos.shape[2]
         if len(photos) * pixels * _HUNGRIEST <= memory:
-            return self.model.run(photos, strength)
+            return self.model.run(photos, strength, self._styles)
         tiler = self._tiler(strength)
         if len(photos) * pixels * tiler.bytes_per_pixel <= memory:
-            return self.model.run(photos, strength)
+            return self.model.run(photos, strength, self._styles)
         result = np.empty_like(photos)
         for photo, painted in zip(photos, result, strict=True):
             for top, rows in tiler.paint(photo, memory):

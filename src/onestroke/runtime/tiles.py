@@ -29,7 +29,7 @@ MB = 10**6
 STRIP = 256 * MB  # enough for the halos of a picture 14,000 pixels wide to be a seventh of the work
 Scale = tuple[NDArray[np.float32], NDArray[np.float32]]
 SAMPLE = 4  # positions that tell a mean well enough to subtract it before rounding
-END = np.iinfo(np.int64).max
+END = 1 << 40
 
 
 @dataclass
@@ -66,9 +66,9 @@ class Strip:
     top: int
     bottom: int
 
-    def rows(self, rate: int, last: bool) -> dict[str, NDArray[Any]]:
-        """Which rows of its result are its own; the last strip of a picture owns also what lies beyond its positions."""
-        first, end = (self.start - self.top) * rate, END if last else (self.stop - self.top) * rate
+    def own(self, last: bool) -> dict[str, NDArray[Any]]:
+        """Which positions of its result are its own; the last strip of a picture owns also what lies beyond them."""
+        first, end = self.start - self.top, END if last else self.stop - self.top
         return {"first": np.array([first]), "last": np.array([end])}
 
 
@@ -101,7 +101,7 @@ class Tiler:
         positions = -(-photo.shape[0] // multiple)
         affine, scales = self.graph.affine(), list[Scale]()
         with ExitStack() as stack:
-            kept = Kept(positions, memory / 2, stack)
+            kept = Kept(photo.shape[0], multiple, memory / 2, stack)
             for phase in self.graph.phases:
                 at_once = int(largest / (phase.bytes_per_pixel * photo.shape[1] * multiple))
                 cut = strips(positions, max(1, phase.halo, at_once - 2 * phase.halo), phase.halo)
@@ -125,7 +125,7 @@ class Tiler:
     def _measure(self, session: Any, phase: Phase, cut: list[Strip], photo: Array, kept: Kept) -> Moments:
         """The statistics of what the phase measures; what it keeps is put away."""
         # A few rows in the middle of the picture guess the mean.
-        sample = strips(kept.height, max(SAMPLE, phase.halo), phase.halo)
+        sample = strips(cut[-1].stop, max(SAMPLE, phase.halo), phase.halo)
         middle = sample[len(sample) // 2]
         feed = self._feed(session, phase, middle, middle is sample[-1], photo, kept)
         moments = Moments(session.run(["mean"], feed | {"centre": np.zeros((1, 1, 1, 1), np.float32)})[0])
@@ -136,7 +136,8 @@ class Tiler:
                 kept.write(*waiting)
             count, mean, square, *tensors = session.run(None, feed | centre)
             moments.add(int(count) // len(mean), mean, square)
-            waiting = (strip.start, tensors) if phase.keep else None
+            rates = [self.graph.all_rows[name].rate for name in phase.keep]
+            waiting = (strip.start, rates, tensors) if phase.keep else None
         if waiting:
             kept.write(*waiting)
             kept.turn()
@@ -144,7 +145,7 @@ class Tiler:
 
     def _feed(self, session: Any, phase: Phase, strip: Strip, last: bool, photo: Array, kept: Kept) -> dict[str, NDArray[Any]]:
         """The rows of the photo, and of what was kept, that the phase's part of the graph takes for a strip."""
-        multiple, feed = self.model.card.multiple, strip.rows(phase.rate, last)
+        multiple, feed = self.model.card.multiple, strip.own(last)
         if "image" in {value.name for value in session.get_inputs()}:
             feed["image"] = as_input(photo[None, strip.top * multiple : strip.bottom * multiple], self.model.card)
         if phase.sources:

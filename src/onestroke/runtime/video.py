@@ -144,7 +144,7 @@ def _fingerprint(stylizer: Stylizer, source: str, settings: Settings, encoding: 
         "strength": settings.strength,
         "keep_colors": settings.keep_colors,
         "size": settings.size,
-        "brush": str(settings.brush or ""),
+        "brush": str(settings.brush),
         "steady": settings.steady,
         "rate": str(settings.rate),
         "codec": encoding.name,
