@@ -2,7 +2,7 @@ from dataclasses import asdict
 
 import pytest
 
-from onestroke.config import QUICK, TrainConfig, check, merge, read_yaml, write_yaml
+from onestroke.config import QUICK, TrainConfig, check, load, merge, read_yaml, write_yaml
 from onestroke.errors import ConfigError
 from onestroke.slow.presets import recipe
 
@@ -40,13 +40,23 @@ def test_a_typo_gets_the_nearest_name():
         ({"rate": "fast"}, "rate: expected a number"),
         ({"rate": float("nan")}, "rate: nan is too small"),
         ({"vgg": "vgg11"}, "vgg: unknown value 'vgg11'; choose from vgg16, vgg19"),
-        ({"style_layers": "relu1_1"}, "style_layers: expected a list"),
+        ({"style_layers": 7}, "style_layers: expected a list"),
         ({"style_layers": []}, "style_layers: expected a list"),
+        ({"scales": [{"reduction": 0}]}, "reduction: 0 is too small"),
+        ({"scales": [{"widow": 64}]}, "scales: unknown key 'widow'; did you mean 'window'"),
+        ({"scales": [{"content": {"relu2_1": "much"}}]}, "content: relu2_1: expected a number"),
+        ({"scales": ["relu1_1"]}, "scales: expected `key: value` lines"),
     ],
 )
 def test_wrong_values_are_named(values, message):
     with pytest.raises(ConfigError, match=message):
         merge(TrainConfig(), values, "flags")
+
+
+def test_settings_of_version_0_1_mean_what_they_meant():
+    """They named layers and no scales: whole pictures at one size, the painting as it is."""
+    config = load("configs/johnson_2016.yaml")
+    assert config.scales == [] and (config.style_levels, config.content_weight, config.tv_weight) == ("none", 0.25, 0.05)
 
 
 def test_yaml_numbers_in_any_notation(tmp_path):
@@ -56,7 +66,7 @@ def test_yaml_numbers_in_any_notation(tmp_path):
 
 
 def test_a_saved_config_reads_back_the_same(tmp_path):
-    config = check(TrainConfig(painting="ü.jpg", steps=7))
+    config = check(TrainConfig(painting=["ü.jpg"], steps=7))
     write_yaml(config, tmp_path / "c.yaml")
     assert merge(TrainConfig(), read_yaml(tmp_path / "c.yaml"), "c.yaml") == config
 

@@ -8,6 +8,6 @@ def moved(net, seed=3):
     torch.manual_seed(seed)
     with torch.no_grad():
         for parameter in net.parameters():
-            if parameter.ndim == 1:
+            if parameter.ndim < 4:
                 parameter += 0.2 * torch.randn_like(parameter)
     return net.eval()

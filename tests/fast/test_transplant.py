@@ -7,8 +7,8 @@ from moved import moved
 from onestroke.fast import networks
 from onestroke.fast.transplant import Parts, transplant
 
-WIDE = {"half": 24, "quarter": 32, "inner": 24, "blocks": 4, "upper": 12}
-NARROW = {"half": 16, "quarter": 24, "inner": 16, "blocks": 3, "upper": 8}
+WIDE = {"half": 24, "quarter": 32, "inner": 24, "blocks": 4, "upper": 12, "eighth": 40, "deep_inner": 20, "deep_blocks": 3}
+NARROW = {"half": 16, "quarter": 24, "inner": 16, "blocks": 3, "upper": 8, "eighth": 32, "deep_inner": 12, "deep_blocks": 2}
 
 
 def painter(seed, widths):
@@ -22,7 +22,7 @@ def differ(one, other):
         return max(float((one(photo, s) - other(photo, s)).abs().max()) for s in (torch.tensor(0.8), torch.tensor(1.4)))
 
 
-@pytest.mark.parametrize("more", [["half"], ["quarter"], ["inner"], ["blocks"], ["upper"], list(NARROW)])
+@pytest.mark.parametrize("more", [*([name] for name in NARROW), list(NARROW)])
 def test_a_wider_network_paints_the_same_and_learns_with_all_it_has(more):
     source, target = painter(1, NARROW), painter(2, NARROW | {name: WIDE[name] for name in more})
     transplant(source.body, target.body)
@@ -39,19 +39,27 @@ def test_a_wider_network_paints_the_same_and_learns_with_all_it_has(more):
 def silence(body, width):
     """Let nothing write or read what is too much of a width, here and there; of blocks, the last but one."""
     parts = Parts(body)
-    if width == "blocks":
-        parts.blocks[-2].norm.affine.zero_()
-        parts.blocks[-2].norm.slope.zero_()
+    if width.endswith("blocks"):
+        blocks = parts.blocks if width == "blocks" else parts.deep.blocks
+        blocks[-2].norm.affine.zero_()
+        blocks[-2].norm.slope.zero_()
         return
+    deep = parts.deep
     outputs, inputs, norms = {
         "half": ([parts.stem], [parts.down], []),
         "drawn": ([parts.draw], [parts.head], [parts.last]),
         "quarter": (
-            [parts.down, *(block.second for block in parts.blocks)],
-            [parts.up, *(block.first for block in parts.blocks)],
+            [parts.down, deep.exit, *(block.second for block in parts.blocks)],
+            [parts.up, deep.entry, *(block.first for block in parts.blocks)],
             [block.norm for block in parts.blocks],
         ),
         "inner": ([block.first for block in parts.blocks], [block.second for block in parts.blocks], []),
+        "eighth": (
+            [deep.entry, *(block.second for block in deep.blocks)],
+            [deep.exit, *(block.first for block in deep.blocks)],
+            [block.norm for block in deep.blocks],
+        ),
+        "deep_inner": ([block.first for block in deep.blocks], [block.second for block in deep.blocks], []),
         "upper": ([parts.up], [parts.draw], []),
     }[width]
     name = "half" if width == "drawn" else width
@@ -64,7 +72,7 @@ def silence(body, width):
         norm.affine.view(2, -1)[0, some] = 0
 
 
-@pytest.mark.parametrize("less", [["half", "drawn"], ["quarter"], ["inner"], ["blocks"], ["upper"], [*NARROW, "drawn"]])
+@pytest.mark.parametrize("less", [["half", "drawn"], *([name] for name in list(NARROW)[1:]), [*NARROW, "drawn"]])
 def test_what_a_network_does_not_use_is_cut_away(less):
     source = painter(1, WIDE)
     target = painter(2, WIDE | {name: NARROW[name] for name in less if name in NARROW})
@@ -78,3 +86,5 @@ def test_what_a_network_does_not_use_is_cut_away(less):
 def test_other_networks_are_refused():
     with pytest.raises(ValueError):
         transplant(networks.johnson(), networks.onestroke(**NARROW))
+    with pytest.raises(ValueError):
+        transplant(networks.onestroke(**NARROW | {"eighth": 0}), networks.onestroke(**NARROW))

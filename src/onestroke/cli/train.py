@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     source, resume = flags.pop("config"), flags.pop("resume")
     if not flags["painting"]:
         del flags["painting"]
-    flags |= configs.plain(flags)
+    flags = configs.plain(flags) | flags
     if "steps" in flags and "minutes" not in flags:
         flags["minutes"] = 0.0
     if resume:

@@ -18,6 +18,10 @@ from torch import Tensor, nn
 from onestroke.errors import ConfigError
 
 
+# Added to a variance before it divides. Flat parts of a photo have next to none, and rounding would be painted there.
+EPSILON = 1e-3
+
+
 class Look(NamedTuple):
     """What a network is asked to paint: how strongly (a scalar), and how much of each of its S styles ([S], sum 1)."""
 
@@ -41,7 +45,7 @@ class Norm(nn.Module):
         """x [N, C, H, W] to the same shape."""
         of_each = self.affine + (look.strength - 1) * self.slope
         gain, bias = (of_each[0] if len(of_each) == 1 else look.styles @ of_each).chunk(2)
-        return F.instance_norm(x, weight=gain, bias=bias)
+        return F.instance_norm(x, weight=gain, bias=bias, eps=EPSILON)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Also takes what version 0.1 saved, which knew one style and had no dimension for it."""
