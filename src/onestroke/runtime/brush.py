@@ -2,7 +2,7 @@
 
 A network's strokes have a fixed size in pixels, so on a large photo they shrink to nothing. The photo is painted at the
 scale at which strokes are to be seen; the painting is enlarged, gets back some of the detail that the photo had lost,
-and is painted over, which makes soft enlarged strokes into crisp ones; and so on up to full size. Reduced to the first
+and is painted over, which adds crisp fine strokes to soft enlarged ones; and so on up to full size. Reduced to the first
 scale, the result looks like the first painting; at full size it shows brush marks. (The idea is that of octaves in
 DeepDream, Mordvintsev 2015, and of coarse-to-fine style transfer, Gatys 2017.)
 """
@@ -26,11 +26,11 @@ AUTO_CROPS = 3
 NEAR = 1.42
 # An octave enlarges by this much at least: so all of them together cost 1.5 times the last at most.
 STEP = 1.74
-# How much of the photo's lost luminance each octave gets back before it is painted over, and how much of the result is
-# the painting over, the rest being the enlarged painting (docs/experiments.md).
-DETAIL, OVER = 0.7, 0.5
-# Rows that are mixed at a time.
-ROWS = 256
+# How much of the photo's lost luminance each octave gets back before it is painted over, and how much of what the enlarged
+# painting shows is painted over too; all that is finer is (docs/experiments.md).
+DETAIL, OVER = 0.8, 0.25
+# Rows that are worked on at a time, and those beside them of the smaller picture that its filter sees.
+ROWS, MARGIN = 256, 4
 
 Paint = Callable[[Array], Array]
 
@@ -79,43 +79,52 @@ class Brush:
 AUTO, NATIVE = Brush(), Brush(math.inf)
 
 
-def paint_in_octaves(sizes: list[tuple[int, int]], photo: Array, paint: Paint, over: Paint) -> Array:
+def paint_in_octaves(sizes: list[tuple[int, int]], photo: Array, paint: Paint) -> Array:
     """`photo` uint8 [H, W, 3] to the same shape, painted at each of `sizes` in turn (see Brush.sizes).
 
-    paint, over: uint8 [h, w, 3] to the same, the network for the first size and for all further ones.
+    paint: the network, uint8 [h, w, 3] to the same. Each octave keeps what the one before shows, but for OVER of it, and
+    adds what only the larger size can show, as the bands of a Laplacian pyramid do (Burt 1983).
     """
     before = resize_to(photo, *sizes[0])
     painting = paint(before)
     for size in sizes[1:]:
         now = resize_to(photo, *size)
-        large = _enlarged(painting, size)
-        guide = _with_detail(large, _luminance(now), _enlarged(_luminance(before), size))
-        painting = _mixed(large, over(guide))
+        over = paint(_guide(painting, before, now))
+        painting = _mixed(painting, over, resize_to(over, *before.shape[:2]))
         before = now
     return painting
 
 
-def _enlarged(pixels: Array, size: tuple[int, int]) -> Array:
-    return np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BICUBIC))
+def _guide(painting: Array, before: Array, photo: Array) -> Array:
+    """`painting` of `before` at the size of `photo`, of which `before` is a reduction, with DETAIL of its lost luminance."""
+    result = np.empty_like(photo)
+    gray = _luminance(before)
+    for top in range(0, len(photo), ROWS):
+        rows = slice(top, min(top + ROWS, len(photo)))
+        lost = _luminance(photo[rows]) - _enlarged(gray, photo.shape, rows).astype(np.float32)
+        result[rows] = np.clip(_enlarged(painting, photo.shape, rows) + DETAIL * lost[..., None] + 0.5, 0, 255)
+    return result
+
+
+def _mixed(painting: Array, over: Array, reduced: Array) -> Array:
+    """`over` with its coarse part, which `reduced` holds, replaced by that of the smaller `painting`, but for OVER of it."""
+    result = np.empty_like(over)
+    for top in range(0, len(over), ROWS):
+        rows = slice(top, min(top + ROWS, len(over)))
+        own = _enlarged(reduced, over.shape, rows).astype(np.float32)
+        kept = _enlarged(painting, over.shape, rows).astype(np.float32)
+        result[rows] = np.clip(over[rows] + (1 - OVER) * (kept - own) + 0.5, 0, 255)
+    return result
 
 
 def _luminance(photo: Array) -> Array:
     return np.asarray(Image.fromarray(photo).convert("L"))
 
 
-def _with_detail(painting: Array, photo: Array, small: Array) -> Array:
-    """`painting` [H, W, 3] with DETAIL of the luminance that `photo` [H, W] has more than `small`, its enlarged reduction."""
-    result = np.empty_like(painting)
-    for top in range(0, len(painting), ROWS):
-        rows = slice(top, top + ROWS)
-        lost = photo[rows].astype(np.float32) - small[rows]
-        result[rows] = np.clip(painting[rows] + DETAIL * lost[..., None] + 0.5, 0, 255)
-    return result
-
-
-def _mixed(painting: Array, over: Array) -> Array:
-    result = np.empty_like(painting)
-    for top in range(0, len(painting), ROWS):
-        rows = slice(top, top + ROWS)
-        result[rows] = painting[rows] + OVER * (over[rows].astype(np.float32) - painting[rows]) + 0.5
-    return result
+def _enlarged(small: Array, shape: tuple[int, ...], rows: slice) -> Array:
+    """Some rows of `small` [h, w, ...] enlarged to the height and width of `shape`; without the rest, to save memory."""
+    scale = len(small) / shape[0]
+    first, last = max(0, int(rows.start * scale) - MARGIN), min(len(small), math.ceil(rows.stop * scale) + MARGIN)
+    box = (0, rows.start * scale - first, small.shape[1], min(rows.stop * scale, len(small)) - first)
+    size = (shape[1], rows.stop - rows.start)
+    return np.asarray(Image.fromarray(small[first:last]).resize(size, Image.Resampling.BICUBIC, box))

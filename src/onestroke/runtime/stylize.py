@@ -60,7 +60,7 @@ class Stylizer:
             stylized = self._paint(photos, strength)
         else:
             paint = partial(self._one, strength=strength)
-            stylized = np.stack([paint_in_octaves(sizes, photo, paint, paint) for photo in photos])
+            stylized = np.stack([paint_in_octaves(sizes, photo, paint) for photo in photos])
         if keep_colors:
             for p, s in zip(photos, stylized, strict=True):
                 for top in range(0, len(p), _ROWS):
