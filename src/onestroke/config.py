@@ -68,7 +68,9 @@ class Scale:
     windows: int = option(1, "how many squares", least=1)
     style: list[str] = option([], "layers of the style term", empty=True)
     content: dict[str, float] = option({}, "layers of the content term, with weights", least=0.0, empty=True)
-    gray: dict[str, float] = option({}, "layers of the content term that see luminance alone, with weights", least=0.0, empty=True)
+    gray: dict[str, float] = option(
+        {}, "layers of the content term that see luminance alone, with weights", least=0.0, empty=True
+    )
     style_size: int = option(0, "shorter side of the style image; 0: reduced like the pictures", least=0)
     pooled: bool = option(True, "average the Gram matrices of a batch, so that each photo may take its share of the palette")
 
@@ -113,7 +115,9 @@ class TrainConfig:
     pairs: str = option("", "folder of `onestroke pairs`, for supervision by pairs or both")
     pair_share: float = option(0.3, "share of the steps that `both` spends on pairs", least=0.0)
     pair_steps: int = option(0, "steps that `both` spends on pairs; 0: their share of all", least=0)
-    scales: list[Scale] = option(SCALES, "what the losses compare at each scale; none: the layers below, in whole pictures", empty=True)
+    scales: list[Scale] = option(
+        SCALES, "what the losses compare at each scale; none: the layers below, in whole pictures", empty=True
+    )
     style_layers: list[str] = option(["relu1_2", "relu2_2", "relu3_3", "relu4_3"], "without scales: layers of the style term")
     content_layers: list[str] = option(["relu2_2"], "without scales: layers of the content term; also those of pairs")
     style_levels: str = option(
@@ -124,7 +128,7 @@ class TrainConfig:
     tv_weight: float = option(0.03, "weight of total variation", least=0.0)
     steady_weight: float = option(0.5, "weight of steadiness under small shifts, warps, light and noise", least=0.0)
     style_size: int = option(512, "shorter side of the painting in pixels; brush strokes scale with it", least=32)
-    size: int = option(256, "side of the training crops in pixels", least=32)
+    size: int = option(0, "side of the training crops in pixels; 0: 256, or what three of four photos reach", least=0)
     batch: int = option(16, "photos per step", least=1)
     steps: int = option(10_000, "optimiser steps", least=1)
     minutes: float = option(0.0, "time budget; above 0 it replaces steps: two thirds of it settle how many", least=0.0)
@@ -144,15 +148,13 @@ class TrainConfig:
 
 
 # What a run in progress may change without ceasing to be the same run.
-CHANGEABLE = ("out", "steps", "minutes", "pair_steps", "val_every", "preview_every", "save_every", "device", "workers", "precision",
-              "vgg_weights")  # fmt: skip
+CHANGEABLE = ("out", "steps", "minutes", "pair_steps", "val_every", "preview_every", "save_every", "device", "workers",
+              "precision", "vgg_weights")  # fmt: skip
 
 # What a CPU run changes: it ends in minutes and still shows the style.
 QUICK: dict[str, Any] = {
-    "size": 128,
     "batch": 2,
-    "style_size": 256,
-    "steps": 800,
+    "steps": 500,
     "minutes": 4.0,
     "warmup": 40,
     "val_every": 100,
@@ -167,7 +169,7 @@ def check(config: C) -> C:
     for f in fields(config):
         value = getattr(config, f.name)
         if f.metadata["empty"] and not value:
-            value = f.default_factory().__class__()  # type: ignore[misc]
+            value = value or {} if typing.get_origin(hints[f.name]) is dict else []
         else:
             value = _coerce(f.name, value, hints[f.name])
         least, choices = f.metadata["least"], f.metadata["choices"]
@@ -187,8 +189,9 @@ _EXPECTED = {int: "a whole number", float: "a number", str: "text", bool: "true 
 
 
 def _coerce(name: str, value: Any, hint: Any) -> Any:
-    """`value` as the type `hint`, or ConfigError. One text stands for a list of it. YAML reads 1e-3 as a string and 1 as an int: both become floats.
+    """`value` as the type `hint`, or ConfigError. One text stands for a list of it.
 
+    YAML reads 1e-3 as a string and 1 as an int: both become floats.
     Weights by name (dict[str, float]) may also be a list of NAME and NAME=WEIGHT, as flags give them.
     """
     if hint == dict[str, float]:
@@ -253,7 +256,11 @@ def load(path: str | Path) -> TrainConfig:
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """What settings mean that name style layers and no scales, as those of version 0.1 do: whole pictures at one size."""
-    return {"scales": [], "style_levels": "none", "content_weight": 0.25, "tv_weight": 0.05} if "style_layers" in values and "scales" not in values else {}
+    return (
+        {"scales": [], "style_levels": "none", "content_weight": 0.25, "tv_weight": 0.05}
+        if "style_layers" in values and "scales" not in values
+        else {}
+    )
 
 
 def differing(one: TrainConfig, other: TrainConfig) -> list[str]:

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -45,7 +46,7 @@ def test_octaves_are_steps_of_about_two_and_cost_half_as_much_again(crop):
     for width in range(64, 12_000, 37):
         sizes = AUTO.sizes(width // 2, width, crop)
         assert sizes[-1] == (width // 2, width)
-        steps = [b[1] / a[1] for a, b in zip(sizes, sizes[1:], strict=False)]
+        steps = [b[1] / a[1] for a, b in itertools.pairwise(sizes)]
         assert all(1.4 < step < 3.1 for step in steps)
         if len(sizes) > 1:
             assert abs(sizes[0][1] - brush.AUTO_CROPS * crop) <= 1

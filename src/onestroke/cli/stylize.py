@@ -48,12 +48,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("inputs", nargs="+", metavar="input", help="picture or video file, folder, glob pattern or -")
     made.add_argument("-o", "--out", help="file (for one input) or folder to write to; - for standard output")
     made.add_argument("--strength", type=float, default=1.0, metavar="S", help="0: the photo, 1: the style (default), to 1.5")
-    made.add_argument("--style", default="", metavar="NAME[:W],...", help="of a model with several: one, or a mix (a:0.7,b:0.3)")
+    made.add_argument(
+        "--style", default="", metavar="NAME[:W],...", help="of a model with several: one, or a mix (a:0.7,b:0.3)"
+    )
     made.add_argument("--keep-colors", action="store_true", help="lightness from the style, colours from the photo")
     made.add_argument("--size", type=int, metavar="PX", help="longer side of the result; default: the photo's own")
     made.add_argument(
-        "--brush", default="auto", metavar="PX|%", help="stroke size: auto (default), native (that of the network, on any photo),"
-        " or as on a photo of this longer side (512 or 25%%)",
+        "--brush", default="auto", metavar="PX|%", help="strokes as on a photo of this longer side (512 or 25%%);"
+        " auto (default): as trained; native: the network's own, which vanish on large photos",
     )  # fmt: skip
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
     made.add_argument("--memory", type=int, metavar="MB", help="what a picture may take; default: half of what is free")

@@ -27,7 +27,14 @@ class Batches(IterableDataset[Tensor]):
     """
 
     def __init__(
-        self, photos: Photos, size: int, batch: int, seed: int, start: int = 0, pairs: Pairs | None = None, pair_steps: int | Tensor = 0
+        self,
+        photos: Photos,
+        size: int,
+        batch: int,
+        seed: int,
+        start: int = 0,
+        pairs: Pairs | None = None,
+        pair_steps: int | Tensor = 0,
     ) -> None:
         self.photos, self.size, self.batch, self.seed, self.start = photos, size, batch, seed, start
         self.pairs, self.pair_steps = pairs, pair_steps
@@ -77,7 +84,7 @@ class PhotoModule(pl.LightningDataModule):
         super().__init__()
         self.train, self.held_out, self.pairs = train, held_out, pairs
         # In shared memory: loading processes copy everything else, and a time budget settles it late (callbacks.Clock).
-        self.pair_steps = torch.tensor(pair_steps).share_memory_()
+        self.pair_steps = torch.tensor(pair_steps).share_memory_()  # type: ignore[no-untyped-call]
         self.size, self.batch, self.seed, self.workers, self.start = size, batch, seed, workers, 0
 
     def batches(self) -> Batches:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from onestroke.errors import ConfigError
 
-
 # Added to a variance before it divides. Flat parts of a photo have next to none, and rounding would be painted there.
 EPSILON = 1e-3
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from onestroke.config import Scale, TrainConfig
 from onestroke.errors import ConfigError, DataError, ImageError
 from onestroke.fast import data, networks
 from onestroke.fast.module import to_float
-from onestroke.fast.photos import Photos, Source, load_folder, load_sources, read_rgb, split
+from onestroke.fast.photos import Photos, Source, crop_for, load_folder, load_sources, read_rgb, split
 from onestroke.images import Array, center_crop, full_range, resize
 from onestroke.perception import vgg, weights
 from onestroke.perception.losses import PairLoss, PerceptualLoss
@@ -25,6 +25,7 @@ from onestroke.samples.painting import picture as sample_painting
 from onestroke.slow.pairs import read_pairs
 
 UNSETTLED = 2**62  # steps
+CROP, LEAST_CROP = 256, 32  # sides of training crops
 SAMPLE_SCENES = 150
 LEAST_PAINTING = 32
 LEAST_SEEN = 16  # pixels a side, at any scale, below which VGG's deeper layers see next to nothing
@@ -40,6 +41,16 @@ class Materials:
     pair_loss: PairLoss | None
     preview: Array
     device: torch.device
+
+
+def with_crops(config: TrainConfig) -> TrainConfig:
+    """`config` with the size of its crops settled: CROP, or what most photos reach. Raises ConfigError and DataError."""
+    if config.size:
+        if config.size < LEAST_CROP:
+            raise ConfigError(f"size: {config.size} is too small; use {LEAST_CROP} or more, or 0 for what suits the photos")
+        return config
+    size = min(CROP, crop_for(Path(config.content))) if config.content else CROP
+    return replace(config, size=size)
 
 
 def prepare(config: TrainConfig, console: Console) -> Materials:
@@ -166,10 +177,11 @@ def scales_of(config: TrainConfig) -> list[Scale]:
     scales = config.scales or [Scale(style=config.style_layers, content=content, pooled=False)]
     for scale in scales:
         side = config.size // scale.reduction
-        if scale.window > side:
-            raise ConfigError(f"scales: windows of {scale.window} px in crops of {side}; use a larger --size")
-        if (scale.window or side) < LEAST_SEEN:
-            raise ConfigError(f"scales: 1/{scale.reduction} of {config.size} px leaves {side}, {LEAST_SEEN} are the least")
+        if min(scale.window or side, side) < LEAST_SEEN:
+            raise ConfigError(
+                f"scales: at 1/{scale.reduction} less than {LEAST_SEEN} px of crops of {config.size} are left; use a larger "
+                "--size or window"
+            )
         if not scale.layers:
             raise ConfigError(f"scales: 1/{scale.reduction} names no layers; give it style, content or gray")
     if not any(scale.style for scale in scales):

@@ -22,7 +22,7 @@ from onestroke.errors import ConfigError, Diverged, TrainingError, because
 from onestroke.fast import callbacks
 from onestroke.fast.export import export_run
 from onestroke.fast.module import CHECKPOINT, CONFIG, OBJECTIVE, StyleModule, load_checkpoint, peak_rate
-from onestroke.fast.prepare import Materials, in_bf16, pair_steps, prepare
+from onestroke.fast.prepare import Materials, in_bf16, pair_steps, prepare, with_crops
 from onestroke.fast.start import starting_weights
 from onestroke.images import resize, save_image
 from onestroke.runtime.stylize import Stylizer
@@ -52,6 +52,7 @@ def train(config: TrainConfig, folder: Path, console: Console) -> Result:
     """
     began = time.monotonic()
     _quiet_lightning()
+    config = with_crops(config)
     _refuse_another(config, folder)
     weights = None
     if not (folder / CHECKPOINT).exists():

@@ -17,7 +17,6 @@ from onestroke.config import Scale
 from onestroke.perception.gram import outer_sum
 from onestroke.perception.vgg import VGGFeatures
 
-
 # Windows lie on this grid, so that all of VGG's poolings fall as they do on the whole picture.
 WINDOW_STEP = 16
 
@@ -109,8 +108,8 @@ def reduced(x: Tensor, reduction: int) -> Tensor:
 
 
 def places(scale: Scale, height: int, width: int, draw: int) -> list[tuple[int, int]]:
-    """Top and left of a scale's windows on a reduced picture, a pure function of the arguments; none where it has none."""
-    if not scale.window:
+    """Top and left of a scale's windows on a reduced picture, a pure function of the arguments; none for the whole picture."""
+    if not scale.window or scale.window > min(height, width):
         return []
     rng = np.random.default_rng((5, draw, scale.reduction))
     spans = [(extent - scale.window) // WINDOW_STEP + 1 for extent in (height, width)]
@@ -129,7 +128,7 @@ def luminance(x: Tensor) -> Tensor:
 
 
 class ScaleLoss(nn.Module):
-    """Style and content at one scale. `paintings`: [1, 3, H, W] each, at the level's own size; `photos`: a sample [N, 3, h, w]."""
+    """Style and content at one scale. `paintings`: [1, 3, H, W] each, at its own size; `photos`: a sample [N, 3, h, w]."""
 
     def __init__(self, vgg: VGGFeatures, scale: Scale, paintings: Sequence[Tensor], photos: Tensor) -> None:
         super().__init__()
@@ -145,7 +144,8 @@ class ScaleLoss(nn.Module):
         self.gray = nn.ModuleDict({name: ContentLoss(gray[name]) for name in scale.gray})
 
     def _seen(self, small: Tensor, draw: int) -> Tensor:
-        return windows(small, places(self.scale, *small.shape[2:], draw), self.scale.window)
+        height, width = small.shape[2:]
+        return windows(small, places(self.scale, height, width, draw), self.scale.window)
 
     def _sampled(self, photos: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """One photo at a time: the sample is larger than a batch, and VGG's early activations are big."""

@@ -63,10 +63,7 @@ class Brush:
     def sizes(self, height: int, width: int, crop: int) -> list[tuple[int, int]]:
         """Heights and widths at which to paint a photo, the last its own; `crop`: side of the network's training crops."""
         own = max(height, width)
-        if self.percent:
-            first = own * self.length / 100
-        else:
-            first = self.length or AUTO_CROPS * crop
+        first = own * self.length / 100 if self.percent else self.length or AUTO_CROPS * crop
         ratio = own / max(1.0, first)
         if ratio < NEAR:
             return [(height, width)]

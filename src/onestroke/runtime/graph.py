@@ -6,7 +6,7 @@ Rows are counted in positions: the rows of the innermost features, each as high 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 

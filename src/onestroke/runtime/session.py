@@ -40,7 +40,7 @@ class Model:
 
 
 def mix(text: str, card: ModelCard) -> NDArray[np.float32] | None:
-    """"a:0.7,b:0.3", or "a" alone, as the weight of each of the card's styles [S]; "" is None, the first style.
+    """ "a:0.7,b:0.3", or "a" alone, as the weight of each of the card's styles [S]; "" is None, the first style.
 
     Raises ConfigError for a style that the model lacks, and for weights that are negative or do not add up to 1.
     """

@@ -55,7 +55,8 @@ class Stylizer:
         if photo.dtype != np.uint8 or photo.ndim not in (3, 4) or photo.shape[-1] != 3 or 0 in photo.shape:
             raise ImageError(f"expected a uint8 RGB array [H, W, 3] or [N, H, W, 3], got {photo.dtype} {list(photo.shape)}")
         photos = photo if photo.ndim == 4 else photo[None]
-        sizes = brush.sizes(*photos.shape[1:3], max(self.card.train_size, LEAST_CROP))
+        height, width = photos.shape[1:3]
+        sizes = brush.sizes(height, width, max(self.card.train_size, LEAST_CROP))
         if len(sizes) == 1 or strength == 0:
             stylized = self._paint(photos, strength)
         else:
@@ -69,7 +70,8 @@ class Stylizer:
 
     def _one(self, photo: Array, strength: float) -> Array:
         """[H, W, 3] to the same shape, at its own scale."""
-        return self._paint(photo[None], strength)[0]
+        painted: Array = self._paint(photo[None], strength)[0]
+        return painted
 
     def _paint(self, photos: Array, strength: float) -> Array:
         """[N, H, W, 3] to the same shape, at its own scale; photos too small for the network are padded."""
