@@ -1,10 +1,9 @@
-"""The one command for a GPU: how long the default training takes there, and whether it reaches what took others 40,000 steps.
+"""The one command for a GPU: trains a network for each painting, says how long it took and how busy the GPU was.
 
-    uv run benchmarks/gpu.py --painting wave.jpg --content photos/ --val unseen/
+    uv run benchmarks/gpu.py paintings/*.jpg --content photos/ --val unseen/ --size 384 --steps 10000
 
-Trains the default configuration, then `johnson` as published (256 px, batch 4, 40,000 steps of Adam at 0.001; the same losses),
-judges both exported models on the same unseen photos with the same units, and watches how busy the GPU is meanwhile.
-Both trainings resume if the command is called again. `--steps 8 --published-steps 8 --size 64` tries it out anywhere.
+Uses the default configuration (batches of 16: 160,000 crops a style). Trainings resume if the command is called again.
+`--size 64 --steps 8 --batch 2` tries it out anywhere. Judge what came out with benchmarks/quality.py.
 """
 
 from __future__ import annotations
@@ -17,17 +16,13 @@ import threading
 import time
 from pathlib import Path
 
-from quality import PUBLISHED, judge
 from rich.console import Console
-from rich.table import Table
 
-from onestroke.config import TrainConfig, add_flags, merge, read_yaml
-from onestroke.fast.prepare import prepare
+from onestroke.config import TrainConfig, add_flags, merge
 from onestroke.fast.run import train
-from onestroke.runtime.stylize import Stylizer
 
 
-class Utilisation(threading.Thread):
+class Utilization(threading.Thread):
     """Samples, twice a second, the share of the time that the GPU computes; empty where there is none."""
 
     def __init__(self) -> None:
@@ -46,36 +41,28 @@ class Utilisation(threading.Thread):
 
 
 def main() -> None:
-    """Train, judge, print the table, save the JSON."""
+    """Train one after the other; a line and a row of JSON for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--published-steps", type=int, default=40_000)
+    parser.add_argument("paintings", nargs="+", type=Path)
     parser.add_argument("--folder", type=Path, default=Path("runs/benchmarks/gpu"))
-    add_flags(parser, TrainConfig, skip=("network", "out", "minutes"))
+    add_flags(parser, TrainConfig, skip=("painting", "out", "minutes"))
     flags = vars(parser.parse_args())
-    folder, published = flags.pop("folder"), flags.pop("published_steps")
-    config = merge(TrainConfig(), {"val_photos": 40} | flags, "flags")
-    console = Console()
-    materials = prepare(config, console)
-    runs = {"onestroke": config, "johnson as published": merge(config, read_yaml(PUBLISHED) | {"steps": published}, PUBLISHED)}
-    rows = []
-    for name, chosen in runs.items():
-        watch, began = Utilisation(), time.monotonic()
+    paintings, folder = flags.pop("paintings"), flags.pop("folder")
+    console, rows = Console(), []
+    for painting in paintings:
+        config = merge(TrainConfig(), flags | {"painting": [str(painting)]}, "flags")
+        watch, began = Utilization(), time.monotonic()
         watch.start()
-        result = train(chosen, folder / chosen.network, console)
+        result = train(config, folder / painting.stem, console)
         watch.done.set()
         if result.model is None:
             return
         seconds = time.monotonic() - began
-        terms = judge(Stylizer(result.model, config.device), materials.loss, materials.photos, materials.device)
-        row = {"run": name, "minutes": seconds / 60, "images_per_second": chosen.steps * chosen.batch / seconds}
-        rows.append(row | {"gpu_busy": statistics.mean(watch.samples) if watch.samples else None} | terms)
+        busy = statistics.mean(watch.samples) if watch.samples else None
+        row = {"style": painting.stem, "minutes": seconds / 60, "images_per_second": config.steps * config.batch / seconds}
+        rows.append(row | {"gpu_busy": busy, "model": str(result.model)} | result.objective)
         (folder / "gpu.json").write_text(json.dumps(rows, indent=1))
-    table = Table(title=f"{materials.device}, {config.size} px; 1.0 of each term = what doing nothing costs")
-    for column in rows[0]:
-        table.add_column(column.replace("_", " "))
-    for row in rows:
-        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console(width=150).print(table)
+        console.print(rows[-1])
 
 
 if __name__ == "__main__":

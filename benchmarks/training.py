@@ -1,11 +1,11 @@
-"""Images/s of a training step and the share of it spent outside VGG, on this machine.
+"""Images/s of a training step and the share of it spent outside the losses, on this machine.
 
     uv run benchmarks/training.py
     uv run benchmarks/training.py --size 256 --batch 16 --precision fp32 bf16 --network onestroke johnson
 
-Interleaves timings of the same batch: all that VGG is asked in a step (the photos up to their content layer, the pictures
-forward and their gradient back), the losses (which add Grams and total variation), the whole step (which adds the network
-and the optimiser), and one worker drawing a batch of crops, which runs beside the step where there are several processors.
+Interleaves timings of the same batch: the losses (VGG of photos and pictures at every scale, forward and back, and Grams),
+the whole step (which adds the network and the optimizer), and one worker drawing a batch of crops, which runs beside the
+step where there are several processors.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from onestroke.fast.prepare import Materials, in_bf16, prepare
 def main() -> None:
     """Measure, print the table, save the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=12)
     parser.add_argument("--network", nargs="+", default=["onestroke", "johnson"])
     parser.add_argument("--precision", nargs="+", default=["auto"], choices=("auto", "fp32", "bf16"))
     parser.add_argument("--json", type=Path, default=Path("runs/benchmarks/training.json"))
     flags = parser.parse_args()
-    config = merge(TrainConfig(), {"size": flags.size, "batch": flags.batch, "style_size": 2 * flags.size}, "flags")
+    config = merge(TrainConfig(), {"size": flags.size, "batch": flags.batch, "device": "auto"}, "flags")
     materials = prepare(config, Console())
     configs = {precision: merge(config, {"precision": precision}, "flags") for precision in flags.precision}
     work: dict[str, Callable[[], object]] = {"one worker's crops": _crops(materials)}
@@ -62,13 +62,6 @@ def _work(config: TrainConfig, materials: Materials, precision: str, names: list
     def autocast() -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=low)
 
-    def vgg() -> None:
-        x = photos.clone().requires_grad_()
-        with autocast():
-            loss.wanted(photos)
-            deepest = loss.vgg(x, [*loss.style])[list(loss.style)[-1]]
-        deepest.float().square().mean().backward()
-
     def losses() -> None:
         x = photos.clone().requires_grad_()
         with autocast():
@@ -77,19 +70,19 @@ def _work(config: TrainConfig, materials: Materials, precision: str, names: list
 
     def step(name: str) -> Callable[[], None]:
         net = networks.build(name).to(device, memory_format=torch.channels_last)
-        optimiser, steps = make_optimizer(config, net), itertools.count()
+        optimizer, steps = make_optimizer(config, net), itertools.count()
 
         def run() -> None:
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             with autocast():
                 total = terms_of(batch, net, loss, None, merge(config, {"network": name}, name), next(steps))["total"]
             total.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), config.clip)
-            optimiser.step()
+            optimizer.step()
 
         return run
 
-    parts = {"VGG": vgg, "losses": losses} | {f"step of {name}": step(name) for name in names}
+    parts = {"losses": losses} | {f"step of {name}": step(name) for name in names}
     return {f"{part}, {precision}": run for part, run in parts.items()}
 
 
@@ -109,10 +102,10 @@ def _interleave(work: dict[str, Callable[[], object]], repeats: int, device: tor
 
 def _report(seconds: dict[str, float], flags: argparse.Namespace, where: str) -> None:
     table = Table(title=f"{where}, {flags.size} px, batch {flags.batch}, medians of {flags.repeats}")
-    for column in ("work", "seconds", "images/s", "times VGG", "share outside VGG"):
+    for column in ("work", "seconds", "images/s", "times losses", "share outside losses"):
         table.add_column(column)
     for name, value in seconds.items():
-        base = seconds.get(f"VGG, {name.rpartition(', ')[2]}")
+        base = seconds.get(f"losses, {name.rpartition(', ')[2]}")
         shares = [f"{value / base:.2f}", f"{1 - base / value:.0%}"] if base else ["", ""]
         table.add_row(name, f"{value:.4f}", f"{flags.batch / value:.1f}", *shares)
     Console().print(table)

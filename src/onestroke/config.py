@@ -281,12 +281,15 @@ def write_mapping(values: Mapping[str, Any], path: Path) -> None:
 
 
 def add_flags(parser: argparse.ArgumentParser, kind: type[DataclassInstance], skip: tuple[str, ...] = ()) -> None:
-    """One flag per field of a configuration. An absent flag stays out of the namespace, so only given flags override."""
+    """One flag per field of a configuration, but for scales, which a file describes better.
+
+    An absent flag stays out of the namespace, so only given flags override.
+    """
     hints = typing.get_type_hints(kind)
     for f in fields(kind):
-        if f.name in skip:
-            continue
         hint, choices = hints[f.name], f.metadata["choices"]
+        if f.name in skip or hint == list[Scale]:
+            continue
         options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": f.metadata["help"]}
         if hint is bool:
             options |= {"action": argparse.BooleanOptionalAction}

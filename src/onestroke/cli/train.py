@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("painting", nargs="*", help="the style images' files; none: a painting of ours")
     made.add_argument("--config", metavar="YAML", help="a file of settings; flags win over it")
     made.add_argument("--resume", action="store_true", help="continue the last run of this painting, or the one in --out")
-    configs.add_flags(made, TrainConfig, skip=("painting", "scales"))
+    configs.add_flags(made, TrainConfig, skip=("painting",))
     return made
 
 
