@@ -18,7 +18,8 @@ class ModelCard:
     to know of the whole picture: "exact" (nothing) or "global-statistics" (instance norm's means and variances).
     Strengths go up to `strongest`: above 1 only where they were trained. From `solid` on the network itself paints more or
     less; below it (everywhere, where that is 1) the painting is blended with the photo.
-    `styles` names the styles of a file that holds several.
+    `styles` names the styles of a file that holds several. `style_levels` says whether a dull style image was prepared for
+    training ("auto") or taken as it is.
     `precision` is "fp32", "fp16" (convolution weights stored as float16; computed in float32 everywhere) or "int8" (most
     convolutions computed in 8 bits). `objective` holds the held-out losses (1.0 = what doing nothing costs), `parity` the
     measured difference of this file in ONNX Runtime from the fp32 network in torch: `most` and `mean` in levels of 255,
@@ -41,6 +42,7 @@ class ModelCard:
     vgg: str = "vgg16"
     steps: int = 0
     train_size: int = 0
+    style_levels: str = "none"
     styles: list[str] = field(default_factory=list)
     objective: dict[str, float] = field(default_factory=dict)
     parity: dict[str, float] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Training that begins with the weights of an exported model."""
 
-import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import onnx
@@ -16,7 +16,7 @@ from onestroke.errors import ConfigError, ModelError
 from onestroke.fast import export, networks
 from onestroke.fast.module import load_checkpoint, trained_network
 from onestroke.fast.start import starting_weights
-from onestroke.runtime.session import boxed_styles, find_model, open_model
+from onestroke.runtime.session import boxed_styles, open_model
 
 SMALL = ["--network", "tiny", "--size", "32", "--batch", "2", "--style-size", "48", "--style-layers", "relu1_2",
          "--content-layers", "relu1_2", "--device", "cpu", "--save-every", "2"]  # fmt: skip
@@ -40,7 +40,7 @@ def exported(network, path, io="uint8", precision="fp32"):
 )
 def test_an_exported_model_gives_its_weights_back(network, io, precision, close, tmp_path):
     net = exported(network, tmp_path / "m.onnx", io, precision)
-    found = starting_weights(str(tmp_path / "m.onnx"), network)
+    found = starting_weights(str(tmp_path / "m.onnx"), network, ["new"])
     assert found.keys() == net.state_dict().keys()
     for name, tensor in net.state_dict().items():
         torch.testing.assert_close(found[name], tensor, rtol=close, atol=close, msg=name)
@@ -48,16 +48,16 @@ def test_an_exported_model_gives_its_weights_back(network, io, precision, close,
 
 def test_by_itself_a_network_begins_with_its_style_in_the_box_or_with_nothing():
     for name, network in networks.NETWORKS.items():
-        found = starting_weights("auto", name)
+        found = starting_weights("auto", name, ["new"])
         assert (found is not None) == bool(network.start)
-        assert starting_weights("none", name) is None
+        assert starting_weights("none", name, ["new"]) is None
     assert networks.NETWORKS["onestroke"].start in boxed_styles()
 
 
 @pytest.mark.parametrize("style", boxed_styles())
 def test_what_is_read_paints_as_the_style_does(style):
     net = networks.build("onestroke").eval()
-    net.load_state_dict(starting_weights(style, "onestroke"))
+    net.load_state_dict(starting_weights(style, "onestroke", [style]))
     photo = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3)).astype(np.uint8)
     with torch.no_grad():
         wanted = net(torch.from_numpy(photo).permute(0, 3, 1, 2) / 255, torch.tensor(0.8)).permute(0, 2, 3, 1).numpy() * 255
@@ -98,20 +98,41 @@ def test_what_cannot_be_begun_with_is_said_in_one_line(tmp_path, painting, photo
         ("no_such_style", ModelError, "no such model file, nor a style in the box"),
     ):
         with pytest.raises(error, match=message):
-            starting_weights(str(start), "onestroke")
+            starting_weights(str(start), "onestroke", ["new"])
     with pytest.raises(ConfigError, match="int8"):
-        starting_weights(str(tmp_path / "bytes.onnx"), "johnson")
+        starting_weights(str(tmp_path / "bytes.onnx"), "johnson", ["new"])
     place = [str(painting), "--content", str(photos), "--out", str(tmp_path / "run")]
     assert cli("train", [*place, *SMALL, "--start", "no_such_style", "--steps", "1"]) == 2
     assert "no_such_style" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_the_weights_of_another_version_are_refused(tmp_path, monkeypatch):
-    shutil.copy(find_model("great_wave"), tmp_path / "m.onnx")
-    wider = networks.Network(lambda: networks.onestroke(half=32, quarter=64, inner=32, blocks=4, upper=16), 2, 4, 42)
-    monkeypatch.setitem(networks.NETWORKS, "onestroke", wider)
+    exported("tiny", tmp_path / "m.onnx")
+    wider = partial(
+        networks.onestroke, half=32, quarter=64, inner=32, blocks=4, upper=16, eighth=32, deep_inner=8, deep_blocks=1
+    )
+    monkeypatch.setitem(networks.NETWORKS, "tiny", networks.Network(wider, 2, 8, 42))
     with pytest.raises(ModelError, match="export it again"):
-        starting_weights(str(tmp_path / "m.onnx"), "onestroke")
+        starting_weights(str(tmp_path / "m.onnx"), "tiny", ["new"])
+
+
+def test_a_model_of_version_0_1_begins_its_own_kind_only(tmp_path):
+    exported("tiny-0.1", tmp_path / "old.onnx")
+    assert starting_weights(str(tmp_path / "old.onnx"), "tiny-0.1", ["new"])
+    with pytest.raises(ConfigError, match=r"is a tiny-0\.1, not a tiny; use --network tiny-0\.1"):
+        starting_weights(str(tmp_path / "old.onnx"), "tiny", ["new"])
+
+
+def test_styles_begin_with_their_own_norms_or_with_the_mean_of_all(tmp_path):
+    net = moved(networks.build("tiny", styles=2))
+    card = export.make_card("both", "tiny", net, painting="", licence="", styles=["wave", "scream"])
+    export.export(net, card, tmp_path / "both.onnx")
+    found = starting_weights(str(tmp_path / "both.onnx"), "tiny", ["scream", "new"])
+    state = net.state_dict()
+    norms = [name for name in state if name.endswith("affine")]
+    assert norms
+    for name in norms:
+        torch.testing.assert_close(found[name], torch.stack([state[name][1], state[name].mean(0)]), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("style", boxed_styles())

@@ -14,14 +14,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 
 from onestroke.cli.main import run as cli
 from onestroke.config import TrainConfig, merge, read_yaml
 from onestroke.errors import ConfigError, Diverged, TrainingError
-from onestroke.fast.callbacks import Checkpoint
+from onestroke.fast.callbacks import Checkpoint, Clock
 from onestroke.fast.module import StyleModule, load_checkpoint, rate_at
-from onestroke.fast.run import train
+from onestroke.fast.run import TRAINING, train
 from onestroke.runtime.stylize import Stylizer
 
 SMALL = ["--size", "32", "--batch", "2", "--style-size", "48", "--style-layers", "relu1_2", "relu2_1",
@@ -58,7 +59,9 @@ def test_a_run_leaves_everything_it_promises(finished):
     held_out = [float(row["total"]) for row in rows if row["part"] == "val"]
     assert len(held_out) == 4 and held_out[-1] < held_out[0]
     assert read_yaml(finished / "config.yaml")["steps"] == 24
-    assert {p.name for p in (finished / "previews").iterdir()} == {"step_000010.jpg", "step_000020.jpg", "step_000024.jpg"}
+    assert {p.name for p in (finished / "previews").iterdir()} == {
+        *("style_stripes.jpg", "step_000010.jpg", "step_000020.jpg", "step_000024.jpg")
+    }
     assert list((finished / "tensorboard").glob("events*"))
     assert (finished / "sample.png").is_file()
     card = Stylizer(finished / "stripes.onnx", device="cpu").card
@@ -124,11 +127,91 @@ def test_minutes_become_steps_that_are_written_down(tmp_path, painting, photos):
     assert saved["minutes"] == 0 and saved["steps"] == load_checkpoint(out / "last.ckpt")["global_step"]
 
 
-def test_the_rate_warms_up_and_falls_to_zero():
-    config = merge(TrainConfig(), {"steps": 100, "warmup": 10, "rate": 1.0}, "test")
-    rates = [rate_at(step, config) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1) and max(rates) == rates[10] == 1.0
-    assert rates[99] < 0.001 and all(a >= b for a, b in pairwise(rates[10:]))
+def test_the_rate_warms_up_stays_level_and_falls_to_zero():
+    config = merge(TrainConfig(), {"steps": 99, "warmup": 10, "rate": 1.0}, "test")
+    rates = [rate_at(step, config) for step in range(99)]
+    assert rates[0] == pytest.approx(0.1) and set(rates[9:67]) == {1.0}
+    assert rates[98] < 0.01 and all(a > b for a, b in pairwise(rates[66:]))
+
+
+def test_a_time_budget_is_kept_by_taking_fewer_steps(tmp_path, painting, photos, monkeypatch):
+    """Ten ticks a step, of a budget of 600: two thirds are over after 40 steps, so 60 are the end, as --steps 60 has it."""
+    ticks = iter(range(0, 10**9, 10))
+    monkeypatch.setattr(Clock, "elapsed", lambda self: self.earlier + self.now)
+    monkeypatch.setattr(Clock, "now", 0.0, raising=False)
+    tick = StyleModule.training_step
+
+    def step(self, *arguments):
+        Clock.now = float(next(ticks)) + 10
+        return tick(self, *arguments)
+
+    monkeypatch.setattr(StyleModule, "training_step", step)
+    minutes = str(600 / 60 / TRAINING)
+    timed, repeated = tmp_path / "timed", tmp_path / "repeated"
+    assert cli("train", arguments(painting, photos, timed, "--minutes", minutes, "--warmup", "2")) == 0
+    saved = read_yaml(timed / "config.yaml")
+    assert (saved["minutes"], saved["steps"]) == (0, 60) and load_checkpoint(timed / "last.ckpt")["global_step"] == 60
+    assert cli("train", arguments(painting, photos, repeated, "--steps", "60", "--warmup", "2")) == 0
+    assert_same_weights(repeated, timed)
+
+
+def test_two_paintings_make_one_network_with_two_styles(tmp_path, painting, photos):
+    other, out = tmp_path / "dark.png", tmp_path / "run"
+    Image.fromarray(255 - np.asarray(Image.open(painting))[::-1] // 2).save(other)
+    given = [str(painting), str(other), "--content", str(photos), "--out", str(out), *SMALL, "--start", "none", "--steps", "8"]
+    assert cli("train", given) == 0
+    model = out / "stripes_and_1_more.onnx"
+    photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    pictures = {s: Stylizer(model, "cpu", style=s)(photo).astype(int) for s in ("", "stripes", "dark", "stripes:0.5,dark:0.5")}
+    assert np.array_equal(pictures[""], pictures["stripes"]) and not np.array_equal(pictures[""], pictures["dark"])
+    mixed = pictures["stripes:0.5,dark:0.5"]
+    assert not np.array_equal(mixed, pictures["dark"]) and not np.array_equal(mixed, pictures["stripes"])
+    strips = Stylizer(model, "cpu", memory=1, style="stripes:0.5,dark:0.5")(np.tile(photo, (4, 1, 1)))
+    whole = Stylizer(model, "cpu", memory=10_000, style="stripes:0.5,dark:0.5")(np.tile(photo, (4, 1, 1)))
+    assert np.abs(strips.astype(int) - whole).max() <= 1
+    for style, message in (
+        ("gone", "has no 'gone'; it has stripes, dark"),
+        ("stripes:0.5,dark:0.7", "add up to 1.2"),
+        ("stripes:much", "'much' is no weight"),
+        ("stripes:2,dark:-1", "none below 0"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            Stylizer(model, "cpu", style=style)
+
+
+def test_losses_by_scale_train_and_resume_exactly(tmp_path, painting, photos):
+    """The default losses, whose windows lie elsewhere at every step."""
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    small = ["--size", "64", "--batch", "2", "--style-size", "64", "--network", "tiny", "--start", "none", "--device", "cpu"]
+    place = [str(painting), "--content", str(photos), *small]
+    assert cli("train", [*place, "--out", str(whole), "--steps", "6", "--save-every", "3"]) == 0
+    assert cli("train", [*place, "--out", str(stopped), "--steps", "6", "--save-every", "3"]) == 0
+    assert_same_weights(stopped, whole)
+    assert read_yaml(whole / "config.yaml")["scales"][0]["window"] == 96
+
+
+def test_crops_are_what_most_photos_reach(tmp_path, painting, photos):
+    place = [str(painting), "--content", str(photos), *SMALL[2:], "--steps", "1", "--out", str(tmp_path / "run")]
+    assert cli("train", place) == 0
+    assert read_yaml(tmp_path / "run" / "config.yaml")["size"] == 64  # of 80
+
+
+@pytest.mark.parametrize(
+    ("scales", "message"),
+    [
+        ("[{reduction: 8, style: [relu1_1]}]", "at 1/8 less than 16 px"),
+        ("[{window: 8, style: [relu1_1]}]", "less than 16 px"),
+        ("[{content: {relu1_1: 1}}]", "none has style layers"),
+        ("[{style: [relu1_1]}, {reduction: 2}]", "1/2 of 64 px names no layers"),
+        ("[{style: [relu7_1]}]", "layer 'relu7_1'"),
+    ],
+)
+def test_scales_that_cannot_be_are_one_line(scales, message, tmp_path, painting, photos, capsys):
+    (tmp_path / "bad.yaml").write_text(f"scales: {scales}\nsize: 64\n")
+    place = [str(painting), "--content", str(photos), "--config", str(tmp_path / "bad.yaml"), "--out", str(tmp_path / "run")]
+    assert cli("train", [*place, "--steps", "1", "--start", "none", "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and not (tmp_path / "run").exists()
 
 
 def test_nan_goes_back_with_half_the_rate_then_gives_up(tmp_path, painting, photos, monkeypatch, capsys):
@@ -259,7 +342,8 @@ def test_exporting_a_run_again_gives_the_same_picture(finished, tmp_path):
 )
 def test_bad_input_is_one_line_and_exit_code_2(flags, message, painting, photos, tmp_path, capsys):
     out = tmp_path / "run"
-    given = {"--content": str(photos), "--out": str(out), "--steps": "1", "--size": "32", "--batch": "2", "--device": "cpu"}
+    given = {"--content": str(photos), "--out": str(out), "--steps": "1", "--size": "32", "--batch": "2", "--device": "cpu",
+             "--style-layers": "relu1_2"}  # fmt: skip
     wrong = [] if flags[0].startswith("--") else flags[:1]
     named = flags[len(wrong) :]
     for key in named:

@@ -17,6 +17,7 @@ from onestroke.runtime.stylize import Stylizer
 from onestroke.runtime.tiles import Tiler
 from onestroke.samples.scenes import draw
 
+HEAD = ".15.weight"  # of the last convolution
 RNG = np.random.default_rng(0)
 
 
@@ -34,7 +35,7 @@ def shaken(source, target):
         array = numpy_helper.to_array(value)
         if value.name.endswith(("affine", "slope")):
             array = array + RNG.normal(0, 0.3, array.shape).astype(np.float32)
-        elif value.name.endswith("16.weight"):
+        elif value.name.endswith(HEAD):
             array = array * 4
         value.CopyFrom(numpy_helper.from_array(array, value.name))
     onnx.save(model, target)
@@ -63,7 +64,7 @@ def in_strips(path, photo, strength, bytes_):
 
 
 @pytest.mark.parametrize("strength", [0.3, 1.0, 1.5])
-@pytest.mark.parametrize("size", [(301, 122), (96, 96), (163, 50), (17, 16), (250, 77)])
+@pytest.mark.parametrize("size", [(301, 122), (96, 96), (163, 50), (25, 24), (250, 77)])
 def test_strips_equal_the_whole(shaky, whole, size, strength):
     photo = scene(*size)
     wanted = whole(photo, strength).astype(int)

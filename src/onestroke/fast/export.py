@@ -144,6 +144,7 @@ def export_run(folder: Path, target: Path | None = None, io: str = "uint8", prec
         painting=config.title or ", ".join(Path(path).name for path in config.painting) or SAMPLE_PAINTING,
         styles=names if len(names) > 1 else [],
         licence=config.licence or ("" if config.painting else "Apache-2.0"),
+        style_levels=config.style_levels,
         io=io,
         precision=precision,
         vgg=config.vgg,

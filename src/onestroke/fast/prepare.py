@@ -34,8 +34,9 @@ LEAST_HELD_OUT = 300  # the shorter side of the smallest held-out sample photo
 
 @dataclass(frozen=True)
 class Materials:
-    """Photos, losses, and the photo at full aspect that previews and the sample are drawn from."""
+    """Photos, losses, the style images as the losses see them, and the photo at full aspect that previews are drawn from."""
 
+    paintings: list[Array]
     photos: data.PhotoModule
     loss: PerceptualLoss
     pair_loss: PairLoss | None
@@ -71,7 +72,7 @@ def prepare(config: TrainConfig, console: Console) -> Materials:
         pairs=pairs, pair_steps=pair_steps(config),
     )  # fmt: skip
     loss = _loss(config, paintings, photos, device)
-    return Materials(photos, loss, _pair_loss(config, loss, pairs, device), preview, device)
+    return Materials(paintings, photos, loss, _pair_loss(config, loss, pairs, device), preview, device)
 
 
 def in_bf16(config: TrainConfig, device: torch.device) -> bool:

@@ -61,6 +61,8 @@ def train(config: TrainConfig, folder: Path, console: Console) -> Result:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         configs.write_yaml(config, folder / CONFIG)
+        for name, painting in zip(style_names(config.painting), materials.paintings, strict=True):
+            save_image(folder / "previews" / f"style_{name}.jpg", resize(painting, longer=PREVIEW_SIDE))
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
     module, steps = _fit(config, materials, weights, folder, console, began)
