@@ -182,8 +182,14 @@ class StyleModule(pl.LightningModule):
         checkpoint["rate_scale"] = self.rate_scale
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A rate that was halved stays halved."""
+        """A rate that was halved stays halved. Norms of version 0.1 knew one style: their moments get its dimension."""
         self.rate_scale = min(self.rate_scale, checkpoint["rate_scale"])
+        parameters = sorted(self.net.parameters(), key=lambda parameter: parameter.ndim != 4)  # as Muon has them in groups
+        for state in checkpoint["optimizer_states"]:
+            for parameter, moments in zip(parameters, state["state"].values(), strict=False):
+                for name, value in moments.items():
+                    if isinstance(value, Tensor) and value.ndim == 1 and parameter.ndim == 2:
+                        moments[name] = value.view_as(parameter)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -35,8 +35,9 @@ class Norm(nn.Module):
     2017). A mix of styles is a mix of their gains and biases.
     """
 
-    def __init__(self, channels: int, styles: int = 1) -> None:
+    def __init__(self, channels: int, styles: int = 1, epsilon: float = EPSILON) -> None:
         super().__init__()
+        self.epsilon = epsilon
         self.affine = nn.Parameter(torch.cat([torch.ones(channels), torch.zeros(channels)]).repeat(styles, 1))
         self.slope = nn.Parameter(torch.zeros(styles, 2 * channels))
 
@@ -44,7 +45,7 @@ class Norm(nn.Module):
         """x [N, C, H, W] to the same shape."""
         of_each = self.affine + (look.strength - 1) * self.slope
         gain, bias = (of_each[0] if len(of_each) == 1 else look.styles @ of_each).chunk(2)
-        return F.instance_norm(x, weight=gain, bias=bias, eps=EPSILON)
+        return F.instance_norm(x, weight=gain, bias=bias, eps=self.epsilon)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Also takes what version 0.1 saved, which knew one style and had no dimension for it."""
@@ -185,6 +186,7 @@ def onestroke(
     deep_inner: int = 0,
     deep_blocks: int = 0,
     styles: int = 1,
+    epsilon: float = EPSILON,
 ) -> Chain:
     """Our fast network: everything heavy happens at a quarter and at an eighth of the resolution.
 
@@ -199,12 +201,14 @@ def onestroke(
     (docs/performance.md).
     """
 
+    norm = partial(Norm, styles=styles, epsilon=epsilon)
+
     def block(channels: int, inner: int) -> Residual:
         branch = (nn.Conv2d(channels, inner, 3), nn.ReLU(inplace=True), nn.Conv2d(inner, channels, 3))
-        return Residual(nn.ReflectionPad2d(2), *branch, Norm(channels, styles))
+        return Residual(nn.ReflectionPad2d(2), *branch, norm(channels))
 
     def coarse() -> Coarse:
-        entry = (nn.ReflectionPad2d(1), nn.Conv2d(quarter, eighth, 3, 2), Norm(eighth, styles), nn.ReLU(inplace=True))
+        entry = (nn.ReflectionPad2d(1), nn.Conv2d(quarter, eighth, 3, 2), norm(eighth), nn.ReLU(inplace=True))
         return Coarse(*entry, *(block(eighth, deep_inner) for _ in range(deep_blocks)), nn.Conv2d(eighth, quarter, 1))
 
     head = nn.Conv2d(half, 12, 3)
@@ -214,11 +218,11 @@ def onestroke(
     return Chain(
         # Three pixels for the two strides at the left and top; at the right and bottom also for sizes that 4 does not divide.
         *(Centred(), nn.ReflectionPad2d((3, 4, 3, 4)), nn.Conv2d(3, half, 4, 2), nn.ReLU(inplace=True)),
-        *(nn.Conv2d(half, quarter, 3, 2), Norm(quarter, styles), nn.ReLU(inplace=True)),
+        *(nn.Conv2d(half, quarter, 3, 2), norm(quarter), nn.ReLU(inplace=True)),
         *([coarse()] if eighth else []),
         *(block(quarter, inner) for _ in range(blocks)),
         *(nn.ReflectionPad2d(1), nn.Conv2d(quarter, upper, 1), nn.Upsample(scale_factor=2, mode="nearest")),
-        *(nn.Conv2d(upper, half, 3), Norm(half, styles), nn.ReLU(inplace=True), head),
+        *(nn.Conv2d(upper, half, 3), norm(half), nn.ReLU(inplace=True), head),
     )
 
 
@@ -258,13 +262,25 @@ NETWORKS = {
 # The networks of version 0.1, so that its checkpoints and models still open. They had the same names.
 OLD = {
     "tiny-0.1": Network(
-        partial(onestroke, half=16, quarter=32, inner=16, blocks=3, upper=16), cell=2, multiple=4, halo=34, minimum=16
+        partial(onestroke, half=16, quarter=32, inner=16, blocks=3, upper=16, epsilon=1e-5),
+        cell=2,
+        multiple=4,
+        halo=34,
+        minimum=16,
     ),
     "onestroke-0.1": Network(
-        partial(onestroke, half=32, quarter=48, inner=32, blocks=4, upper=16), cell=2, multiple=4, halo=42, minimum=16
+        partial(onestroke, half=32, quarter=48, inner=32, blocks=4, upper=16, epsilon=1e-5),
+        cell=2,
+        multiple=4,
+        halo=42,
+        minimum=16,
     ),
     "large-0.1": Network(
-        partial(onestroke, half=32, quarter=64, inner=64, blocks=5, upper=48), cell=2, multiple=4, halo=50, minimum=16
+        partial(onestroke, half=32, quarter=64, inner=64, blocks=5, upper=48, epsilon=1e-5),
+        cell=2,
+        multiple=4,
+        halo=50,
+        minimum=16,
     ),
 }
 

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -22,6 +22,7 @@ from onestroke.errors import ConfigError, Diverged, TrainingError, because
 from onestroke.fast import callbacks
 from onestroke.fast.export import export_run
 from onestroke.fast.module import CHECKPOINT, CONFIG, OBJECTIVE, StyleModule, load_checkpoint, peak_rate
+from onestroke.fast.networks import name_of
 from onestroke.fast.prepare import Materials, in_bf16, pair_steps, prepare, with_crops
 from onestroke.fast.start import starting_weights
 from onestroke.images import resize, save_image
@@ -55,7 +56,9 @@ def train(config: TrainConfig, folder: Path, console: Console) -> Result:
     config = with_crops(config)
     _refuse_another(config, folder)
     weights = None
-    if not (folder / CHECKPOINT).exists():
+    if (folder / CHECKPOINT).exists():
+        config = replace(config, network=name_of(config.network, load_checkpoint(folder / CHECKPOINT)["state_dict"]))
+    else:
         weights = starting_weights(config.start, config.network, style_names(config.painting))
     materials = prepare(config, console)
     try:
