@@ -13,8 +13,10 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from onestroke.errors import ConfigError
@@ -29,6 +31,9 @@ STEP = 1.74
 # How much of the photo's lost luminance each octave gets back before it is painted over, and how much of what the enlarged
 # painting shows is painted over too; all that is finer is (docs/experiments.md).
 DETAIL, OVER = 0.8, 0.25
+# Grain under each octave: its deviation in levels, its size and the side of the tile that repeats, in pixels. Where a photo is
+# smooth an enlarged painting is too, and a network that is shown nothing paints lines along its own pixel grid.
+GRAIN, GRAIN_SIZE, GRAIN_TILE = 12.0, 2, 1024
 # Rows that are worked on at a time, and those beside them of the smaller picture that its filter sees.
 ROWS, MARGIN = 256, 4
 
@@ -99,7 +104,8 @@ def _guide(painting: Array, before: Array, photo: Array) -> Array:
     for top in range(0, len(photo), ROWS):
         rows = slice(top, min(top + ROWS, len(photo)))
         lost = _luminance(photo[rows]) - _enlarged(gray, photo.shape, rows).astype(np.float32)
-        result[rows] = np.clip(_enlarged(painting, photo.shape, rows) + DETAIL * lost[..., None] + 0.5, 0, 255)
+        change = DETAIL * lost + _grain(rows, photo.shape[1])
+        result[rows] = np.clip(_enlarged(painting, photo.shape, rows) + change[..., None] + 0.5, 0, 255)
     return result
 
 
@@ -112,6 +118,20 @@ def _mixed(painting: Array, over: Array, reduced: Array) -> Array:
         kept = _enlarged(painting, over.shape, rows).astype(np.float32)
         result[rows] = np.clip(over[rows] + (1 - OVER) * (kept - own) + 0.5, 0, 255)
     return result
+
+
+@cache
+def _tile() -> NDArray[np.float32]:
+    side = GRAIN_TILE // GRAIN_SIZE
+    noise = np.random.default_rng(0).normal(0, GRAIN, (side, side)).astype(np.float32)
+    return np.asarray(Image.fromarray(noise).resize((GRAIN_TILE, GRAIN_TILE), Image.Resampling.BICUBIC))
+
+
+def _grain(rows: slice, width: int) -> NDArray[np.float32]:
+    """Some rows of grain [rows, width]."""
+    places = np.arange(rows.start, rows.stop)[:, None] % GRAIN_TILE, np.arange(width) % GRAIN_TILE
+    grain: NDArray[np.float32] = _tile()[places]
+    return grain
 
 
 def _luminance(photo: Array) -> Array:
