@@ -86,7 +86,7 @@ MOVING = Brush(1920)
 def paint_in_octaves(sizes: list[tuple[int, int]], photo: Array, paint: Paint) -> Array:
     """`photo` uint8 [H, W, 3] to the same shape, painted at each of `sizes` in turn (see Brush.sizes).
 
-    paint: the network, uint8 [h, w, 3] to the same. Each octave keeps what the one before shows, but for OVER of it, and
+    paint: the network, uint8 [h, w, 3] to the same, an array of its own. Each octave keeps what the one before shows, but for OVER of it, and
     adds what only the larger size can show, as the bands of a Laplacian pyramid do (Burt 1983).
     """
     before = resize_to(photo, *sizes[0])
@@ -94,8 +94,8 @@ def paint_in_octaves(sizes: list[tuple[int, int]], photo: Array, paint: Paint) -
     for size in sizes[1:]:
         now = resize_to(photo, *size)
         over = paint(_guide(painting, before, now))
-        painting = _mixed(painting, over, resize_to(over, *before.shape[:2]))
-        before = now
+        _keep_coarse(over, resize_to(over, *before.shape[:2]), painting)
+        painting, before = over, now
     return painting
 
 
@@ -111,15 +111,13 @@ def _guide(painting: Array, before: Array, photo: Array) -> Array:
     return result
 
 
-def _mixed(painting: Array, over: Array, reduced: Array) -> Array:
-    """`over` with its coarse part, which `reduced` holds, replaced by that of the smaller `painting`, but for OVER of it."""
-    result = np.empty_like(over)
+def _keep_coarse(over: Array, reduced: Array, painting: Array) -> None:
+    """Replace the coarse part of `over`, which `reduced` holds, by the smaller `painting`, but for OVER of it; in place."""
     for top in range(0, len(over), ROWS):
         rows = slice(top, min(top + ROWS, len(over)))
         own = _enlarged(reduced, over.shape, rows).astype(np.float32)
         kept = _enlarged(painting, over.shape, rows).astype(np.float32)
-        result[rows] = np.clip(over[rows] + (1 - OVER) * (kept - own) + 0.5, 0, 255)
-    return result
+        over[rows] = np.clip(over[rows] + (1 - OVER) * (kept - own) + 0.5, 0, 255)
 
 
 @cache
