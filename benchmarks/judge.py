@@ -34,11 +34,12 @@ class Judge:
     """Compares pictures of `photos` with a style image, all uint8 [H, W, 3] with sides that 4 divides."""
 
     def __init__(self, style_image: Pixels, photos: Sequence[Pixels]) -> None:
-        torch.manual_seed(0)
         found = weights.resolve("vgg16", None)
         self.vgg = vgg.build(found, [*STYLE, *CONTENT], "max", torch.device("cpu"))
         widths = {name: vgg.WIDTHS[int(name[4]) - 1] for name in STYLE}
-        self.directions = {name: F.normalize(torch.randn(width, PROJECTIONS), dim=0) for name, width in widths.items()}
+        fixed = torch.Generator().manual_seed(0)
+        drawn = {name: torch.randn(width, PROJECTIONS, generator=fixed) for name, width in widths.items()}
+        self.directions = {name: F.normalize(along, dim=0) for name, along in drawn.items()}
         self.style_image, self.photos = style_image, photos
         self.own = [self._described(photo) for photo in photos]
         self.content = [self._seen(photo, CONTENT) for photo in photos]
