@@ -202,7 +202,7 @@ def test_crops_are_what_most_photos_reach(tmp_path, painting, photos):
         ("[{reduction: 8, style: [relu1_1]}]", "at 1/8 less than 16 px"),
         ("[{window: 8, style: [relu1_1]}]", "less than 16 px"),
         ("[{content: {relu1_1: 1}}]", "none has style layers"),
-        ("[{style: [relu1_1]}, {reduction: 2}]", "1/2 of 64 px names no layers"),
+        ("[{style: [relu1_1]}, {reduction: 2}]", "1/2 names no layers"),
         ("[{style: [relu7_1]}]", "layer 'relu7_1'"),
     ],
 )

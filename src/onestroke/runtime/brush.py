@@ -86,8 +86,8 @@ MOVING = Brush(1920)
 def paint_in_octaves(sizes: list[tuple[int, int]], photo: Array, paint: Paint) -> Array:
     """`photo` uint8 [H, W, 3] to the same shape, painted at each of `sizes` in turn (see Brush.sizes).
 
-    paint: the network, uint8 [h, w, 3] to the same, an array of its own. Each octave keeps what the one before shows, but for OVER of it, and
-    adds what only the larger size can show, as the bands of a Laplacian pyramid do (Burt 1983).
+    paint: the network, uint8 [h, w, 3] to the same, an array of its own. Each octave keeps what the one before shows, but
+    for OVER of it, and adds what only the larger size can show, as the bands of a Laplacian pyramid do (Burt 1983).
     """
     before = resize_to(photo, *sizes[0])
     painting = paint(before)

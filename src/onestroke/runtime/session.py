@@ -17,6 +17,9 @@ from onestroke.errors import ConfigError, ModelError
 from onestroke.images import Array
 
 _BOX = importlib.resources.files("onestroke") / "styles"
+# Bundled styles in the order in which they are shown: those that look best first.
+_BEST = ("composition_vii", "great_wave", "the_scream", "wheat_field_with_cypresses", "starry_night",
+         "shipwreck_of_the_minotaur", "three_tahitian_women")  # fmt: skip
 
 
 @dataclass
@@ -75,8 +78,9 @@ def levels(result: NDArray[Any], card: ModelCard) -> Array:
 
 
 def boxed_styles() -> list[str]:
-    """Names of the styles that come in the box."""
-    return sorted(f.name.removesuffix(".onnx") for f in _BOX.iterdir() if f.name.endswith(".onnx")) if _BOX.is_dir() else []
+    """Names of the bundled styles, the best looking first."""
+    names = [f.name.removesuffix(".onnx") for f in _BOX.iterdir() if f.name.endswith(".onnx")] if _BOX.is_dir() else []
+    return sorted(names, key=lambda name: (_BEST.index(name) if name in _BEST else len(_BEST), name))
 
 
 def find_model(name: str | Path) -> Path:
