@@ -124,7 +124,7 @@ class TrainConfig:
         "auto", "auto: the style image's light over the full range, a little more color; or none", choices=("auto", "none")
     )
     style_weight: float = option(1.0, "weight of the style term", least=0.0)
-    content_weight: float = option(0.65, "weight of the content term", least=0.0)
+    content_weight: float = option(0.4, "weight of the content term", least=0.0)
     tv_weight: float = option(0.03, "weight of total variation", least=0.0)
     steady_weight: float = option(0.5, "weight of steadiness under small shifts, warps, light and noise", least=0.0)
     style_size: int = option(512, "shorter side of the painting in pixels; brush strokes scale with it", least=32)
