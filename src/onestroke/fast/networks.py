@@ -200,7 +200,6 @@ def onestroke(
     both stand together, where a block ends: a block reflects once, by as much as its two convolutions take away
     (docs/performance.md).
     """
-
     norm = partial(Norm, styles=styles, epsilon=epsilon)
 
     def block(channels: int, inner: int) -> Residual:
@@ -260,28 +259,11 @@ NETWORKS = {
     ),
 }  # fmt: skip
 # The networks of version 0.1, so that its checkpoints and models still open. They had the same names.
+_old = partial(onestroke, epsilon=1e-5)
 OLD = {
-    "tiny-0.1": Network(
-        partial(onestroke, half=16, quarter=32, inner=16, blocks=3, upper=16, epsilon=1e-5),
-        cell=2,
-        multiple=4,
-        halo=34,
-        minimum=16,
-    ),
-    "onestroke-0.1": Network(
-        partial(onestroke, half=32, quarter=48, inner=32, blocks=4, upper=16, epsilon=1e-5),
-        cell=2,
-        multiple=4,
-        halo=42,
-        minimum=16,
-    ),
-    "large-0.1": Network(
-        partial(onestroke, half=32, quarter=64, inner=64, blocks=5, upper=48, epsilon=1e-5),
-        cell=2,
-        multiple=4,
-        halo=50,
-        minimum=16,
-    ),
+    "tiny-0.1": Network(partial(_old, half=16, quarter=32, inner=16, blocks=3, upper=16), 2, 4, halo=34, minimum=16),
+    "onestroke-0.1": Network(partial(_old, half=32, quarter=48, inner=32, blocks=4, upper=16), 2, 4, halo=42, minimum=16),
+    "large-0.1": Network(partial(_old, half=32, quarter=64, inner=64, blocks=5, upper=48), 2, 4, halo=50, minimum=16),
 }
 
 

@@ -79,8 +79,11 @@ class Brush:
 
 
 AUTO, NATIVE = Brush(), Brush(math.inf)
-# What "auto" is for moving pictures: larger strokes flicker more under motion, so frames up to 1080p are painted at once.
-MOVING = Brush(1920)
+
+
+def for_frames(brush: Brush) -> Brush:
+    """What "auto" is for moving pictures: larger strokes flicker more in motion, so frames up to 1080p are painted at once."""
+    return Brush(1920) if brush == AUTO else brush
 
 
 def paint_in_octaves(sizes: list[tuple[int, int]], photo: Array, paint: Paint) -> Array:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from onestroke.images import Array
-from onestroke.runtime.brush import AUTO, MOVING
+from onestroke.runtime.brush import for_frames
 from onestroke.runtime.clip import Clip, Frame
 from onestroke.runtime.cuts import Cuts
 from onestroke.runtime.encode import SEGMENT
@@ -64,8 +64,7 @@ class Painter:
 
     def __init__(self, stylizer: Stylizer, settings: Settings, clip: Clip) -> None:
         self.stylizer, self.settings, self.clip = stylizer, settings, clip
-        brush = MOVING if settings.brush == AUTO else settings.brush
-        self._how = (settings.strength, settings.keep_colors, brush)
+        self._how = (settings.strength, settings.keep_colors, for_frames(settings.brush))
         self.cuts: list[float] = []
         self._is_cut = Cuts()
         self._steady = Steady() if settings.steady else None

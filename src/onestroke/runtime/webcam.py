@@ -18,7 +18,7 @@ from PIL import Image
 
 from onestroke.errors import VideoError, because
 from onestroke.images import Array, resize
-from onestroke.runtime.brush import AUTO, MOVING
+from onestroke.runtime.brush import for_frames
 from onestroke.runtime.settings import Settings
 from onestroke.runtime.steady import Steady
 from onestroke.runtime.stylize import Stylizer
@@ -190,9 +190,7 @@ def paint_camera(
         fresh.clear()
         if newest:
             photo = newest[0] if settings.size is None else resize(newest[0], longer=settings.size)
-            painted = stylizer(
-                photo, settings.strength, settings.keep_colors, MOVING if settings.brush == AUTO else settings.brush
-            )
+            painted = stylizer(photo, settings.strength, settings.keep_colors, for_frames(settings.brush))
             shown = screen.show(steady(photo, painted) if steady else painted)
             done += 1
             if not shown or watch(done):
