@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from onestroke.images import Array, read_image, resize, save_image
-from onestroke.runtime.stylize import Stylizer
+from onestroke.inference.stylizer import Stylizer
 from onestroke.samples import scenes
 
 AT_ONCE = 1_000_000  # MB: a budget that any picture fits
@@ -34,7 +34,7 @@ import json, sys, time
 from pathlib import Path
 import numpy as np
 from PIL import Image
-from onestroke.runtime.stylize import Stylizer
+from onestroke.inference.stylizer import Stylizer
 Image.MAX_IMAGE_PIXELS = None
 model, photo, out, device, side, memory = *sys.argv[1:5], int(sys.argv[5]), int(sys.argv[6])
 def peak():
@@ -145,7 +145,7 @@ def _plot(rows: list[dict[str, Any]], memory: int, path: Path) -> None:
             panel.plot([row["megapixels"] for row in found], [row[name][key] for row in found], "o-", label=name)
         panel.set(xscale="log", yscale="log", xlabel="megapixels", title=title)
         panel.legend(frameon=False)
-    panels[1].axhline(memory, color="grey", linewidth=0.8, linestyle="--")
+    panels[1].axhline(memory, color="gray", linewidth=0.8, linestyle="--")
     figure.savefig(path, dpi=120)
 
 

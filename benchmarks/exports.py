@@ -20,10 +20,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.fast.check import SIDE, in_opencv, side_by_side
-from onestroke.fast.export import WRAPPERS, export_run
-from onestroke.fast.precision import PRECISIONS
-from onestroke.runtime.session import open_model
+from onestroke.exporting.compare import SIDE, in_opencv, side_by_side
+from onestroke.exporting.onnx import WRAPPERS, export_run
+from onestroke.exporting.precision import PRECISIONS
+from onestroke.inference.session import open_model
 
 
 def main() -> None:

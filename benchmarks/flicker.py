@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 from onestroke.images import find_images, read_image, resize
-from onestroke.runtime.steady import Steady
-from onestroke.runtime.stylize import Stylizer
+from onestroke.inference.stylizer import Stylizer
+from onestroke.inference.temporal import Steady
 
 Pixels = NDArray[np.uint8]
 # Side of the view in the photo (both in pixels), pixels along its edges not compared, standard deviation of the noise.
@@ -140,7 +140,7 @@ def _noisy(rng: np.random.Generator, frame: Pixels) -> Pixels:
 
 
 def clips(folder: Path) -> Iterator[Pair]:
-    """Neighbouring frames of each video in the folder, by the name of its file; scene cuts and chaos are left out."""
+    """Neighboring frames of each video in the folder, by the name of its file; scene cuts and chaos are left out."""
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in (".mp4", ".mkv", ".mov", ".webm", ".avi")):
         with av.open(str(path)) as container:
             frames = [resize(f.to_ndarray(format="rgb24"), longer=SIDE) for f in islice(container.decode(video=0), FRAMES)]
@@ -153,8 +153,8 @@ def clips(folder: Path) -> Iterator[Pair]:
 def _followed(scene: str, first: Pixels, second: Pixels) -> Pair:
     """A pair whose motion is estimated both ways; where the two disagree, something was hidden (Sundaram 2010)."""
     estimate = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)]
-    forth, back = estimate.calc(grey[0], grey[1], None), estimate.calc(grey[1], grey[0], None)
+    gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)]
+    forth, back = estimate.calc(gray[0], gray[1], None), estimate.calc(gray[1], gray[0], None)
     height, width = first.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32)
     at_x, at_y = x + back[..., 0], y + back[..., 1]

@@ -2,7 +2,7 @@
 
     uv run benchmarks/gatys.py --size 512 --vgg vgg16
 
-Interleaves bare passes (to the deepest layer, with the gradient of the input) with whole steps of each optimiser.
+Interleaves bare passes (to the deepest layer, with the gradient of the input) with whole steps of each optimizer.
 `--memory` instead runs one gradient at each tile size in a process of its own, and prints peak memory and time.
 """
 
@@ -23,11 +23,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.perception import vgg, weights
-from onestroke.slow.objective import GatysObjective
-from onestroke.slow.optimize import PixelOptimizer, Updates
-from onestroke.slow.presets import Recipe, recipe
-from onestroke.slow.targets import style_targets
+from onestroke.losses import vgg, weights
+from onestroke.optimization.gatys.objective import GatysObjective
+from onestroke.optimization.gatys.presets import Recipe, recipe
+from onestroke.optimization.gatys.targets import style_targets
+from onestroke.optimization.pixels import PixelOptimizer, Updates
 
 
 def main() -> None:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from onestroke.config import TrainConfig, add_flags, merge
-from onestroke.fast.run import train
+from onestroke.config.schema import add_flags, merge
+from onestroke.config.training import TrainConfig
+from onestroke.training.run import train
 
 
 class Utilization(threading.Thread):

@@ -18,12 +18,12 @@ FLOOR = 1 / 12
 
 
 def measure(paint: Callable[[Pixels], Pixels], photos: Iterable[Pixels]) -> dict[str, float]:
-    """Grid of a network `paint` (uint8 [H, W, 3] to the same): on flat colours, smooth gradients, calm skies and whole photos.
+    """Grid of a network `paint` (uint8 [H, W, 3] to the same): on flat colors, smooth gradients, calm skies and whole photos.
 
     Each is the mean over windows of 64 pixels of power on the grid over power beside it; `flat` is the pattern's
     amplitude (root mean square, in levels of 255) instead, since a flat picture has nothing beside it.
     """
-    flat = [_amplitude(paint(np.full((160, 160, 3), colour, np.uint8))[48:112, 48:112]) for colour in _colours()]
+    flat = [_amplitude(paint(np.full((160, 160, 3), color, np.uint8))[48:112, 48:112]) for color in _colors()]
     smooth = [window for picture in _gradients() for window in _windows(paint(picture)[32:-32, 32:-32])]
     busy: list[Pixels] = []
     calm: list[tuple[float, Pixels]] = []
@@ -36,12 +36,12 @@ def measure(paint: Callable[[Pixels], Pixels], photos: Iterable[Pixels]) -> dict
     return {"flat": float(np.mean(flat)), "smooth": _ratio(smooth), "calm": _ratio(quietest), "photos": _ratio(busy)}
 
 
-def _colours() -> list[tuple[int, ...]]:
+def _colors() -> list[tuple[int, ...]]:
     return [(r, g, b) for r in (40, 128, 215) for g in (40, 128, 215) for b in (40, 128, 215)]
 
 
 def _gradients() -> list[Pixels]:
-    """Eight smooth pictures of 320 pixels: light that falls off, from one muted colour to another."""
+    """Eight smooth pictures of 320 pixels: light that falls off, from one muted color to another."""
     rng, (y, x) = np.random.default_rng(0), np.mgrid[0:320, 0:320] / 320
     found = []
     for _ in range(8):

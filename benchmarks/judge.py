@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onestroke.perception import vgg, weights
-from onestroke.perception.losses import gram
+from onestroke.losses import vgg, weights
+from onestroke.losses.architecture import WIDTHS
+from onestroke.losses.terms import gram
 
 Pixels = NDArray[np.uint8]
 STYLE, CONTENT = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), ("relu3_3", "relu4_2")
@@ -36,7 +37,7 @@ class Judge:
     def __init__(self, style_image: Pixels, photos: Sequence[Pixels]) -> None:
         found = weights.resolve("vgg16", None)
         self.vgg = vgg.build(found, [*STYLE, *CONTENT], "max", torch.device("cpu"))
-        widths = {name: vgg.WIDTHS[int(name[4]) - 1] for name in STYLE}
+        widths = {name: WIDTHS[int(name[4]) - 1] for name in STYLE}
         fixed = torch.Generator().manual_seed(0)
         drawn = {name: torch.randn(width, PROJECTIONS, generator=fixed) for name, width in widths.items()}
         self.directions = {name: F.normalize(along, dim=0) for name, along in drawn.items()}

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from onestroke.images import find_images, read_image, resize
-from onestroke.runtime.brush import AUTO, NATIVE, Brush
-from onestroke.runtime.stylize import Stylizer
+from onestroke.inference.brush import AUTO, NATIVE, Brush
+from onestroke.inference.stylizer import Stylizer
 
 SIDE = 1024
 

@@ -17,12 +17,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.perception.vgg import choose_device
+from onestroke.losses.vgg import choose_device
+from onestroke.optimization.gatys.materials import Painting
+from onestroke.optimization.gatys.presets import recipe
+from onestroke.optimization.gatys.synthesis import Gatys
 from onestroke.samples import scenes
 from onestroke.samples.painting import picture
-from onestroke.slow.gatys import Gatys
-from onestroke.slow.materials import Painting
-from onestroke.slow.presets import recipe
 
 
 def main() -> None:

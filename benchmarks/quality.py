@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from onestroke.images import find_images, read_image, resize, save_image
-from onestroke.runtime.brush import NATIVE
-from onestroke.runtime.stylize import Stylizer
+from onestroke.inference.brush import NATIVE
+from onestroke.inference.stylizer import Stylizer
 
 SIDE, SHOWN = 512, 1024
 

@@ -31,8 +31,9 @@ from onnx import TensorProto, helper
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.fast import export, networks
-from onestroke.fast.check import PAUSE
+from onestroke.exporting import onnx as export
+from onestroke.exporting.compare import PAUSE
+from onestroke.networks import registry as networks
 
 # Names of a network's operators in the table of where the time goes: ONNX Runtime's own are many.
 KINDS = {"Conv": "convolution", "ReorderInput": "layout", "ReorderOutput": "layout", "Transpose": "layout",
@@ -64,7 +65,7 @@ def main() -> None:
 def _export(name: str, folder: Path) -> Path:
     torch.manual_seed(0)
     net, path = networks.build(name).eval(), folder / f"{name}.onnx"
-    export.export(net, export.make_card(name, name, net, painting="", licence=""), path)
+    export.export(net, export.make_card(name, name, net, painting="", license=""), path)
     return path
 
 

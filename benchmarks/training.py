@@ -22,10 +22,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.config import TrainConfig, merge
-from onestroke.fast import networks
-from onestroke.fast.module import make_optimizer, terms_of, to_float
-from onestroke.fast.prepare import Materials, in_bf16, prepare
+from onestroke.config.schema import merge
+from onestroke.config.training import TrainConfig
+from onestroke.networks import registry as networks
+from onestroke.training.schedule import make_optimizer
+from onestroke.training.setup import Materials, in_bf16, prepare
+from onestroke.training.step import terms_of, to_float
 
 
 def main() -> None:

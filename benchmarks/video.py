@@ -20,9 +20,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.runtime.render import render
-from onestroke.runtime.settings import Settings
-from onestroke.runtime.stylize import Stylizer
+from onestroke.inference.stylizer import Stylizer
+from onestroke.jobs.render import render
+from onestroke.jobs.settings import Settings
 
 
 class Timed(Stylizer):

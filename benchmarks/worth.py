@@ -22,13 +22,13 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from onestroke.config import load
-from onestroke.fast.prepare import prepare
+from onestroke.config.training import load
 from onestroke.images import Array, center_crop, find_images, read_image
-from onestroke.perception.losses import PerceptualLoss
-from onestroke.runtime.stylize import Stylizer
-from onestroke.slow.materials import tensor
-from onestroke.slow.optimize import Objective, PixelOptimizer, Updates
+from onestroke.inference.stylizer import Stylizer
+from onestroke.losses.objective import PerceptualLoss
+from onestroke.optimization.gatys.materials import tensor
+from onestroke.optimization.pixels import Objective, PixelOptimizer, Updates
+from onestroke.training.setup import prepare
 
 RATES = {"lbfgs": 1.0, "adam": 0.02}
 
@@ -125,7 +125,7 @@ def _plot(rows: list[dict], result: dict, path: Path) -> None:
     axes.fill_between(x, *np.quantile(curves, (0.25, 0.75), axis=0), alpha=0.25, label="middle half of the photos")
     axes.plot(x, np.median(curves, axis=0), label="Gatys, median")
     axes.axhline(result["net_objective_median"], color="black", linestyle="--", label="one forward pass, median")
-    axes.axvline(result["iterations_worth_median"], color="grey", linestyle=":")
+    axes.axvline(result["iterations_worth_median"], color="gray", linestyle=":")
     axes.set(xlabel=f"iterations of {result['optimizer']} from {result['start']}", ylabel="objective", yscale="log")
     axes.set_title(f"One forward pass is worth {result['iterations_worth_median']:g} iterations ({len(rows)} unseen photos)")
     axes.legend()

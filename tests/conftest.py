@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from onestroke.runtime.stylize import Stylizer
+from onestroke.inference.stylizer import Stylizer
 from onestroke.samples import scenes
 
 
@@ -22,7 +22,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def parity_sizes():
     """The sizes at which exports are compared with torch. Here they are compared on small pictures: 1080p takes its time."""
-    from onestroke.fast import parity
+    from onestroke.exporting import verify as parity
 
     patch, sizes = pytest.MonkeyPatch(), parity.PARITY_SIZES
     patch.setattr(parity, "PARITY_SIZES", ((1, 64, 64), (2, 65, 66)))
@@ -51,15 +51,15 @@ def painting(tmp_path_factory) -> Path:
 
 
 def exported(network: str, path: Path) -> Path:
-    """An untrained network, exported to `path`: stylising is what it is tested for, not beauty."""
+    """An untrained network, exported to `path`: stylizing is what it is tested for, not beauty."""
     import torch
 
-    from onestroke.fast import networks
-    from onestroke.fast.export import export, make_card
+    from onestroke.exporting.onnx import export, make_card
+    from onestroke.networks import registry as networks
 
     torch.manual_seed(0)
     net = networks.build(network).eval()
-    export(net, make_card(path.stem, network, net, painting=f"{path.stem}.png", licence=""), path)
+    export(net, make_card(path.stem, network, net, painting=f"{path.stem}.png", license=""), path)
     return path
 
 

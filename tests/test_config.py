@@ -2,9 +2,10 @@ from dataclasses import asdict
 
 import pytest
 
-from onestroke.config import QUICK, TrainConfig, check, load, merge, read_yaml, write_yaml
+from onestroke.config.schema import check, merge, read_yaml, write_yaml
+from onestroke.config.training import QUICK, TrainConfig, load
 from onestroke.errors import ConfigError
-from onestroke.slow.presets import recipe
+from onestroke.optimization.gatys.presets import recipe
 
 
 def test_default_yaml_is_what_the_program_does_by_itself():

@@ -41,7 +41,7 @@ def test_alpha_is_kept_or_laid_on_white(tmp_path):
     assert (read_image(tmp_path / "a.bmp").rgb[20:] == 255).all()
 
 
-def test_sixteen_bit_greys_are_scaled_not_clipped(tmp_path):
+def test_sixteen_bit_grays_are_scaled_not_clipped(tmp_path):
     Image.fromarray(np.array([[0, 32896, 65535]], np.uint16)).save(tmp_path / "g.png")
     assert read_image(tmp_path / "g.png").rgb[0, :, 0].tolist() == [0, 128, 255]
 

@@ -9,7 +9,7 @@ def test_the_painting_is_drawn_the_same_again():
 
 
 def test_the_committed_painting_comes_from_the_program():
-    """Its colours, at thumbnail scale, are those the program draws today."""
+    """Its colors, at thumbnail scale, are those the program draws today."""
     committed = painting.picture()
     assert committed.shape == (768, 1024, 3)
     shrunk = committed.reshape(8, 96, 8, 128, 3).mean((1, 3))

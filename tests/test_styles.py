@@ -8,15 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
+from onestroke import bundled
 from onestroke.cli.main import run as cli
-from onestroke.config import Scale, TrainConfig, merge, read_yaml
-from onestroke.fast.module import to_float
+from onestroke.config.schema import merge, read_yaml
+from onestroke.config.training import Scale, TrainConfig
 from onestroke.images import resize
-from onestroke.perception import vgg, weights
-from onestroke.perception.losses import PerceptualLoss
-from onestroke.runtime.session import boxed_styles, find_model
-from onestroke.runtime.stylize import Stylizer
+from onestroke.inference.stylizer import Stylizer
+from onestroke.losses import vgg, weights
+from onestroke.losses.objective import PerceptualLoss
 from onestroke.samples.photos import held_out_photos
+from onestroke.training.step import to_float
 
 RECIPES = Path(__file__).parent.parent / "configs" / "styles"
 
@@ -27,12 +28,12 @@ def photo():
     return resize(np.asarray(Image.open(held_out_photos()[0]).convert("RGB")), shorter=160)
 
 
-@pytest.mark.parametrize("name", boxed_styles())
+@pytest.mark.parametrize("name", bundled.names())
 def test_a_style_in_the_box_paints_and_says_how_it_was_made(name, photo):
     style = Stylizer(name, "cpu")
-    assert find_model(name).stat().st_size < 1.5e6
+    assert bundled.path(name).stat().st_size < 1.5e6
     recipe = merge(TrainConfig(), read_yaml(RECIPES / f"{name}.yaml"), name)
-    assert (style.card.painting, style.card.licence, style.card.steps) == (recipe.title, "public domain", recipe.steps)
+    assert (style.card.painting, style.card.license, style.card.steps) == (recipe.title, "public domain", recipe.steps)
     assert 0 < style.card.objective["total"] < 0.7
     painted = style(photo)
     assert painted.shape == photo.shape and np.abs(painted.astype(int) - photo).mean() > 10
@@ -58,7 +59,7 @@ def test_styles_are_listed_and_drawn_on_a_sheet(tmp_path, capsys, photo):
     Image.fromarray(photo).save(tmp_path / "cat.png")
     assert cli("styles", ["--sheet", str(tmp_path / "cat.png"), "-o", str(tmp_path / "sheet.png"), "--size", "96"]) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in boxed_styles())
+    assert all(name in printed for name in bundled.names())
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 200
 

@@ -28,7 +28,7 @@ class ModelCard:
 
     name: str
     painting: str
-    licence: str
+    license: str
     network: str
     parameters: int
     minimum: int
@@ -59,8 +59,10 @@ class ModelCard:
         Raises ModelError, naming `source`, where the file carries no card or a damaged one.
         """
         if "onestroke_version" not in metadata:
-            raise ModelError(f"{source}: an ONNX file, but not a onestroke model; make one with export.py")
+            raise ModelError(f"{source}: an ONNX file, but not a onestroke model; make one with `onestroke export`")
         try:
+            if "licence" in metadata:  # as version 0.1 spelled it
+                metadata = metadata | {"license": metadata["licence"]}
             values: dict[str, Any] = {f.name: json.loads(metadata[f.name]) for f in fields(cls) if f.name in metadata}
             return cls(**values)
         except (json.JSONDecodeError, TypeError) as error:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageEnhance, ImageOps, UnidentifiedImageError
 
-from onestroke.atomic import replacing
 from onestroke.errors import ImageError, because
+from onestroke.files import replacing
 
 Array = NDArray[np.uint8]
 
@@ -49,19 +49,25 @@ class Picture:
     exif: bytes = b""
     info: dict[str, Any] = field(default_factory=dict)
 
+    def to_pil(self) -> Image.Image:
+        """RGB, or RGBA where there is alpha."""
+        image = Image.fromarray(self.rgb)
+        if self.alpha is not None:
+            image.putalpha(Image.fromarray(self.alpha))
+        return image
+
 
 def read_image(path: str | Path) -> Picture:
     """Read any file that Pillow reads (the first frame of animations).
 
-    EXIF orientation is applied, an embedded ICC profile converted to sRGB, 16-bit and float greys scaled to 8 bits, CMYK
+    EXIF orientation is applied, an embedded ICC profile converted to sRGB, 16-bit and float grays scaled to 8 bits, CMYK
     and palettes expanded. Raises ImageError naming the file where it is missing, no picture, or damaged.
     """
     if Path(path).suffix.lower() in (".heic", ".heif"):
         _open_heic(path)
     try:
         with Image.open(path) as image:
-            image.load()
-            return _to_picture(image)
+            return to_picture(image)
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
     except UnidentifiedImageError:
@@ -82,7 +88,9 @@ def _open_heic(path: str | Path) -> None:
         raise ImageError(f"{path}: HEIC needs one more package: pip install pillow-heif; or convert it to JPEG") from None
 
 
-def _to_picture(image: Image.Image) -> Picture:
+def to_picture(image: Image.Image) -> Picture:
+    """An open Pillow image as `read_image` would give it. Raises what Pillow's decoders do; the image may be turned."""
+    image.load()
     exif = image.getexif()
     ImageOps.exif_transpose(image, in_place=True)  # a copy would cost four bytes a pixel, as would convert() below
     info: dict[str, Any] = {key: image.info[key] for key in ("dpi", "xmp") if key in image.info}  # xmp told a turn too
@@ -98,7 +106,7 @@ def _to_picture(image: Image.Image) -> Picture:
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float greys to 8 bits: Pillow's own convert clips them to white instead of scaling."""
+    """16-bit, 32-bit and float grays to 8 bits: Pillow's own convert clips them to white instead of scaling."""
     if not image.mode.startswith(("I", "F")):
         return image
     values = np.asarray(image).astype(np.float64)
@@ -222,8 +230,8 @@ def full_range(painting: Array) -> Array:
     return np.asarray(ImageEnhance.Color(stretched).enhance(MORE_COLOR / min(gain, MORE_LIGHT)))
 
 
-def with_colors_of(photo: Array, stylised: Array) -> Array:
-    """Luma (BT.601) of `stylised`, chroma of `photo`, both [H, W, 3]."""
-    luma = Image.fromarray(np.ascontiguousarray(stylised)).convert("YCbCr").getchannel(0)
+def with_colors_of(photo: Array, stylized: Array) -> Array:
+    """Luma (BT.601) of `stylized`, chroma of `photo`, both [H, W, 3]."""
+    luma = Image.fromarray(np.ascontiguousarray(stylized)).convert("YCbCr").getchannel(0)
     _, blue, red = Image.fromarray(photo).convert("YCbCr").split()
     return np.asarray(Image.merge("YCbCr", (luma, blue, red)).convert("RGB"))

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onestroke import config as configs
+from onestroke.config import schema
 from onestroke.errors import ConfigError
 from onestroke.images import WRITABLE, Picture, output_format, read_image, resize_to, save_image
 from onestroke.interrupt import Interrupt
-from onestroke.slow.dreams import PRESETS, Dream, dream_recipe
+from onestroke.optimization.deepdream.presets import PRESETS, Dream, dream_recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from onestroke.slow.deepdream import Dreamer
+    from onestroke.optimization.deepdream.dreamer import Dreamer
 
 EXAMPLES = f"""presets: {", ".join(PRESETS)}
 
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
     made.add_argument("--resume", action="store_true", help="with --frames: go on after the frames that are there")
     made.add_argument("--overwrite", action="store_true", help="replace an existing output")
-    configs.add_flags(made, Dream)
+    schema.add_flags(made, Dream)
     return made
 
 
@@ -59,8 +59,8 @@ def main(arguments: Sequence[str]) -> int:
 
     from rich.console import Console
 
-    from onestroke.perception.vgg import choose_device
-    from onestroke.slow.deepdream import Dreamer, octave_sizes
+    from onestroke.losses.vgg import choose_device
+    from onestroke.optimization.deepdream.dreamer import Dreamer, octave_sizes
 
     console = Console(highlight=False, stderr=True, soft_wrap=True)
     dreamer = Dreamer(recipe, guide, choose_device(own["device"]))
@@ -77,8 +77,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _picture(dreamer: Dreamer, photo: Picture, out: Path, console: Console) -> bool:
     """Dream one picture with progress, and save it. Returns whether it went to the end."""
-    from onestroke.slow.gatys import Progress
-    from onestroke.slow.report import ProgressLine
+    from onestroke.cli.pixels import ProgressLine
+    from onestroke.optimization.gatys.synthesis import Progress
 
     line = ProgressLine(console)
     with Interrupt() as interrupt, line:
@@ -98,7 +98,7 @@ def _picture(dreamer: Dreamer, photo: Picture, out: Path, console: Console) -> b
 
 def _frames(dreamer: Dreamer, photo: Picture, out: Path, resume: bool, console: Console) -> bool:
     """Dream the frames of a zoom, each saved when it is whole. Returns whether it went to the end."""
-    from onestroke.slow.deepdream import octave_sizes
+    from onestroke.optimization.deepdream.dreamer import octave_sizes
 
     total, start, done = dreamer.recipe.frames, photo.rgb, 0
     if resume:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, export, say how well it agrees with torch; with --check, how it compares with fp32."""
-    parser = argparse.ArgumentParser(prog="export.py", description=__doc__)
-    parser.add_argument("run", help="run folder of train.py")
+    parser = argparse.ArgumentParser(prog="onestroke export", description=__doc__)
+    parser.add_argument("run", help="run folder of `onestroke train`")
     parser.add_argument("-o", "--out", metavar="NAME.onnx", help="file to write; default: RUN/<painting>[_<precision>].onnx")
     parser.add_argument(
         "--precision", default="fp32", choices=("fp32", "fp16", "int8"),
@@ -19,13 +19,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--io", default="uint8", choices=("uint8", "float"), help="uint8 [N,H,W,3], or float [N,3,H,W] in [0,1]"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is no model of ours")
     parser.add_argument("--check", action="store_true", help="compare size, pictures and speed with fp32, and try OpenCV")
     flags = parser.parse_args(arguments)
 
-    from onestroke.fast.export import export_run
-    from onestroke.runtime.session import open_model
+    from onestroke.exporting.onnx import export_run
+    from onestroke.inference.session import open_model
 
-    target = export_run(Path(flags.run), Path(flags.out) if flags.out else None, flags.io, flags.precision)
+    out = Path(flags.out) if flags.out else None
+    target = export_run(Path(flags.run), out, flags.io, flags.precision, overwrite=flags.overwrite)
     card = open_model(target, device="cpu").card
     print(f"{target}: {card.parameters} parameters, {target.stat().st_size / 1e6:.2f} MB, at most {card.parity['most']:g} of "
           f"255 levels from torch (mean {card.parity['mean']:g}, {card.parity['psnr']:g} dB)")  # fmt: skip
@@ -38,7 +40,7 @@ def _check(run: Path, target: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from onestroke.fast.check import SIDE, check
+    from onestroke.exporting.compare import SIDE, check
 
     found = check(run, target)
     table = Table("", target.name, title=f"{found.card.precision} against fp32")

@@ -1,4 +1,4 @@
-"""onestroke gatys PHOTO PAINTING...: paint one photo by optimising its pixels; slow, and the reference for what is fast."""
+"""onestroke gatys PHOTO PAINTING...: paint one photo by optimizing its pixels; slow, and the reference for what is fast."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onestroke import config as configs
+from onestroke.config import schema
+from onestroke.config import training as configs
 from onestroke.errors import ConfigError, OnestrokeError, because
 from onestroke.images import WRITABLE, Picture, output_format, read_image, resize_to, save_image
 from onestroke.interrupt import Interrupt
-from onestroke.slow.presets import PRESETS, Recipe, recipe
+from onestroke.optimization.gatys.presets import PRESETS, Recipe, recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from onestroke.slow.gatys import Gatys, Progress
-    from onestroke.slow.materials import Painting
+    from onestroke.optimization.gatys.materials import Painting
+    from onestroke.optimization.gatys.synthesis import Gatys, Progress
 
 SAVE_EVERY = 60.0  # seconds between states
 
@@ -45,20 +46,20 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-o", "--out", help="file to write; default: PHOTO-PAINTING beside the photo")
     made.add_argument("--preset", default="quality", metavar="NAME", help="settings to start from; default: quality")
     made.add_argument("--blend", nargs="+", type=float, metavar="W", help="weight of each painting; default: equal")
-    made.add_argument("--regions", metavar="MAP", help="picture of the photo's size, one flat colour a region")
-    made.add_argument("--style-regions", nargs="+", metavar="MAP", help="the same for each painting, in the same colours")
+    made.add_argument("--regions", metavar="MAP", help="picture of the photo's size, one flat color a region")
+    made.add_argument("--style-regions", nargs="+", metavar="MAP", help="the same for each painting, in the same colors")
     made.add_argument(
         "--memory", type=int, default=0, metavar="MB", help="bound, kept by exact tiles; default: half of what is free"
     )
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
     made.add_argument("--resume", action="store_true", help="go on from where the same command was stopped")
     made.add_argument("--overwrite", action="store_true", help="replace an existing output")
-    configs.add_flags(made, Recipe)
+    schema.add_flags(made, Recipe)
     return made
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse, optimise, save; after Ctrl-C the picture so far and a state to resume from."""
+    """Parse, optimize, save; after Ctrl-C the picture so far and a state to resume from."""
     flags = vars(parser().parse_args(arguments))
     own = {name: flags.pop(name) for name in ("photo", "paintings", "out", "preset", "blend", "regions", "style_regions",
                                               "memory", "device", "resume", "overwrite")}  # fmt: skip
@@ -70,8 +71,8 @@ def main(arguments: Sequence[str]) -> int:
 
     from rich.console import Console
 
-    from onestroke.perception.vgg import choose_device
-    from onestroke.slow.gatys import Gatys
+    from onestroke.losses.vgg import choose_device
+    from onestroke.optimization.gatys.synthesis import Gatys
 
     console = Console(highlight=False, stderr=True, soft_wrap=True)
     region_map = read_image(own["regions"]).rgb if own["regions"] else None
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(work: Gatys, state: Path, console: Console) -> bool:
     """Run with progress; a state every minute and after Ctrl-C. Returns whether it went to the end."""
-    from onestroke.slow.report import ProgressLine, peak_memory
+    from onestroke.cli.pixels import ProgressLine, peak_memory
 
     line, saved = ProgressLine(console), time.monotonic()
     with Interrupt() as interrupt, line:
@@ -150,7 +151,7 @@ def _output(own: dict[str, Any], start: str) -> Path:
 
 
 def _paintings(own: dict[str, Any]) -> list[Painting]:
-    from onestroke.slow.materials import Painting
+    from onestroke.optimization.gatys.materials import Painting
 
     paths, maps = own["paintings"], own["style_regions"] or []
     shares = own["blend"] or [1.0] * len(paths)

@@ -15,7 +15,7 @@ VERBS = {
     "styles": "list the styles that come in the box, or paint a sheet of them",
     "train": "train a network on a painting",
     "export": "write a run's network as .onnx",
-    "gatys": "paint one photo by optimising its pixels",
+    "gatys": "paint one photo by optimizing its pixels",
     "pairs": "make (photo, target) pairs to train on",
     "dream": "raise what a network sees in a picture (DeepDream)",
 }

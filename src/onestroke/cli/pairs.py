@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onestroke import config as configs
+from onestroke.config import schema
 from onestroke.errors import ConfigError
 from onestroke.images import read_image
 from onestroke.interrupt import Interrupt
-from onestroke.slow.presets import PRESETS, Recipe, recipe
+from onestroke.optimization.gatys.presets import PRESETS, Recipe, recipe
 
 if TYPE_CHECKING:
-    from onestroke.slow.gatys import Progress as Where
+    from onestroke.optimization.gatys.synthesis import Progress as Where
 
 EXAMPLES = f"""presets: {", ".join(PRESETS)}
 
@@ -22,7 +22,7 @@ examples:
   onestroke pairs wave.jpg --content photos/ -o pairs/wave --count 200       run again to go on after Ctrl-C or a crash
   onestroke pairs wave.jpg --content photos/ -o pairs/wave --shard 1/4       one of four processes on the same folder
   onestroke pairs wave.jpg --content photos/ -o pairs/wave --preset quality --batch 8       a GPU (not with L-BFGS)
-  python train.py wave.jpg --content photos/ --supervision both --pairs pairs/wave
+  onestroke train wave.jpg --content photos/ --supervision both --pairs pairs/wave
 """
 
 
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         "--memory", type=int, default=0, metavar="MB", help="bound, kept by exact tiles; default: half of what is free"
     )
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
-    configs.add_flags(made, Recipe)
+    schema.add_flags(made, Recipe)
     return made
 
 
@@ -60,9 +60,9 @@ def main(arguments: Sequence[str]) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from onestroke.perception.vgg import choose_device
-    from onestroke.slow import pairs
-    from onestroke.slow.materials import Painting
+    from onestroke.losses.vgg import choose_device
+    from onestroke.optimization import pairs
+    from onestroke.optimization.gatys.materials import Painting
 
     console = Console(highlight=False, stderr=True, soft_wrap=True)
     paintings = [Painting(path, picture.rgb, picture.alpha) for path, picture in pictures]

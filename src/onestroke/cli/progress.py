@@ -1,13 +1,19 @@
-"""Progress of stylising on the terminal: files done, and frames, their rate and the time left within a video."""
+"""Progress on the terminal: files and frames stylized; steps trained."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.status import Status
+
+from onestroke.events import Event, Judged, Note, Reading, Stage, Step
+from onestroke.interrupt import Interrupt
+
+LINE_EVERY = 50  # steps
 
 
 class Lines:
@@ -45,3 +51,75 @@ class Lines:
             self._video = None
         self._done += 1
         self._bars.update(self._all, completed=self._done, count=f"{self._done}/{self._files} files")
+
+
+class TrainingLine:
+    """A training's events: a live bar on a terminal, a line every LINE_EVERY steps elsewhere.
+
+    While steps are taken, the first Ctrl-C stops after the step at hand, whose state is saved.
+    """
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.completed}/{task.total}"), BarColumn(None), TextColumn("{task.description}"),
+                   TimeRemainingColumn())  # fmt: skip
+        self.console, self.bar = console, Progress(*columns, console=console)
+        self.task: TaskID | None = None
+        self.reading: Status | None = None
+        self.interrupt = Interrupt()
+
+    def __enter__(self) -> TrainingLine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        if self.reading:
+            self.reading.stop()
+        self.bar.stop()
+        self.interrupt.__exit__()
+
+    def show(self, event: Event) -> bool:
+        """Show one event; returns whether to stop."""
+        match event:
+            case Reading():
+                self._read(event)
+            case Note(text, warning):
+                self.console.print(text, style="yellow" if warning else None, markup=False)
+            case Stage("training"):
+                self.interrupt.__enter__()
+            case Stage():
+                self._end()
+            case Step():
+                self._step(event)
+            case Judged(step, terms):
+                self.console.print(f"step {step}: held-out {_told(terms)}", highlight=False)
+        return self.interrupt.asked
+
+    def _read(self, event: Reading) -> None:
+        self.reading = self.reading or self.console.status("")
+        if event.total:
+            self.reading.update(f"reading {event.name}: {event.done}/{event.total} photos")
+            self.reading.start()
+        else:
+            self.reading.stop()
+
+    def _step(self, event: Step) -> None:
+        last = event.step == event.steps and event.settled
+        if event.step % (5 if self.console.is_terminal else LINE_EVERY) and not last:
+            return
+        terms = {name: value for name, value in event.terms.items() if name != "total"}
+        text = f"{_told(terms)}  {event.pace:.1f} images/s"
+        if self.console.is_terminal:
+            if self.task is None:
+                self.task = self.bar.add_task("", total=None)
+                self.bar.start()
+            self.bar.update(self.task, completed=event.step, total=event.steps, description=text)
+        else:
+            about = "" if event.settled else "about "
+            line = f"step {event.step}/{about}{event.steps}  {text}  {event.left:.0f} s left"
+            self.console.print(line, highlight=False)
+
+
+def _told(terms: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in terms.items())

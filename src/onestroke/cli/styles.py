@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from onestroke.errors import ModelError
+from onestroke.errors import ConfigError, ModelError
+from onestroke.images import output_format
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -15,21 +16,27 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--sheet", metavar="PHOTO", help="paint this photo in every style, into one picture")
     parser.add_argument("-o", "--out", metavar="PICTURE", default="styles.png", help="where to write it; default: styles.png")
     parser.add_argument("--size", type=int, default=480, metavar="PX", help="longer side of each painting in it; default: 480")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing picture")
     flags = parser.parse_args(arguments)
 
-    from onestroke.runtime.session import boxed_styles, open_model
+    from onestroke import bundled
+    from onestroke.inference.session import open_model
 
-    names = boxed_styles()
+    out = Path(flags.out)
+    if flags.sheet:
+        output_format(out)
+        if out.exists() and not flags.overwrite:
+            raise ConfigError(f"{out}: exists already; add --overwrite to replace it or name another place with -o")
+    names = bundled.names()
     if not names:
-        raise ModelError("styles: none came with this installation; train one with train.py")
+        raise ModelError("styles: none came with this installation; train one: onestroke train")
     for name in names:
         card = open_model(name, device="cpu").card
-        print(f"{name:28} {card.painting}{f', {card.licence}' if card.licence else ''}")
+        print(f"{name:28} {card.painting}{f', {card.license}' if card.license else ''}")
     if flags.sheet:
-        from onestroke.images import output_format, read_image, save_image
-        from onestroke.runtime.sheet import draw
+        from onestroke.images import read_image, save_image
+        from onestroke.jobs.sheet import draw
 
-        output_format(Path(flags.out))
-        save_image(flags.out, draw(read_image(flags.sheet).rgb, names, flags.size))
-        print(flags.out)
+        save_image(out, draw(read_image(flags.sheet).rgb, names, flags.size))
+        print(out)
     return 0

@@ -16,9 +16,10 @@ from onestroke.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from onestroke.runtime.files import Done, Job
-    from onestroke.runtime.settings import Settings
-    from onestroke.runtime.stylize import Stylizer
+    from onestroke.inference.stylizer import Stylizer
+    from onestroke.jobs.engine import Done
+    from onestroke.jobs.plan import Job
+    from onestroke.jobs.settings import Settings
 
 EXAMPLES = """examples:
   onestroke stylize wave.onnx photo.jpg                      writes photo-wave.jpg beside the photo
@@ -44,14 +45,14 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("model", help=".onnx file of export.py, or a style that comes in the box")
+    made.add_argument("model", help=".onnx file, or a bundled style")
     made.add_argument("inputs", nargs="+", metavar="input", help="picture or video file, folder, glob pattern or -")
     made.add_argument("-o", "--out", help="file (for one input) or folder to write to; - for standard output")
     made.add_argument("--strength", type=float, default=1.0, metavar="S", help="0: the photo, 1: the style (default), to 1.5")
     made.add_argument(
         "--style", default="", metavar="NAME[:W],...", help="of a model with several: one, or a mix (a:0.7,b:0.3)"
     )
-    made.add_argument("--keep-colors", action="store_true", help="lightness from the style, colours from the photo")
+    made.add_argument("--keep-colors", action="store_true", help="lightness from the style, colors from the photo")
     made.add_argument("--size", type=int, metavar="PX", help="longer side of the result; default: the photo's own")
     made.add_argument(
         "--brush", default="auto", metavar="PX|%", help="strokes as on a photo of this longer side (512 or 25%%);"
@@ -70,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse, stylise, report; 1 if some files had to be skipped."""
+    """Parse, stylize, report; 1 if some files had to be skipped."""
     flags = parser().parse_args(arguments)
     if flags.size is not None and flags.size < 1:
         raise ConfigError(f"size: {flags.size} is no size in pixels; use 1 or more")
@@ -79,12 +80,12 @@ def main(arguments: Sequence[str]) -> int:
     if flags.fps is not None and not 0 < flags.fps <= 1000:
         raise ConfigError(f"fps: {flags.fps:g} is out of range; use more than 0, up to 1000")
 
-    from onestroke.runtime.brush import Brush
-    from onestroke.runtime.files import plan
-    from onestroke.runtime.session import find_model
-    from onestroke.runtime.settings import Settings
-    from onestroke.runtime.steady import Steady
-    from onestroke.runtime.stylize import Stylizer
+    from onestroke import bundled
+    from onestroke.inference.brush import Brush
+    from onestroke.inference.stylizer import Stylizer
+    from onestroke.inference.temporal import Steady
+    from onestroke.jobs.plan import plan
+    from onestroke.jobs.settings import Settings
 
     brush = Brush.parse(flags.brush)
     rate = None if flags.fps is None else Fraction(flags.fps).limit_denominator(1001)
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     live = flags.inputs[0] if len(flags.inputs) == 1 and flags.inputs[0].partition(":")[0] == "webcam" else None
     if live and (flags.out or flags.codec or flags.quality is not None or flags.resume):
         raise ConfigError(f"{live}: is shown live and not stored; leave out -o, --codec, --quality and --resume")
-    jobs = [] if live else plan(flags.inputs, flags.out, find_model(flags.model).stem, flags.overwrite, settings)
+    jobs = [] if live else plan(flags.inputs, flags.out, bundled.path(flags.model).stem, flags.overwrite, settings)
     stylizer = Stylizer(flags.model, flags.device, flags.memory, flags.style)
     if not 0 <= flags.strength <= stylizer.card.strongest:
         raise ConfigError(f"strength: {flags.strength:g} is out of range; use 0 to {stylizer.card.strongest:g}")
@@ -115,7 +116,7 @@ def main(arguments: Sequence[str]) -> int:
 def _work(stylizer: Stylizer, jobs: list[Job], settings: Settings, console: Console) -> int:
     from onestroke.cli.progress import Lines
     from onestroke.interrupt import Interrupt
-    from onestroke.runtime.files import stylize_files
+    from onestroke.jobs.engine import stylize_files
 
     failed = 0
     with Interrupt() as interrupt, Lines(console, len(jobs), lambda: interrupt.asked) as lines:

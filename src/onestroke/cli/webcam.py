@@ -6,10 +6,10 @@ import time
 
 from rich.console import Console
 
+from onestroke.inference.stylizer import Stylizer
 from onestroke.interrupt import Interrupt
-from onestroke.runtime.settings import Settings
-from onestroke.runtime.stylize import Stylizer
-from onestroke.runtime.webcam import open_camera, open_screen, paint_camera
+from onestroke.jobs.settings import Settings
+from onestroke.live.camera import open_camera, open_screen, paint_camera
 
 
 def main(stylizer: Stylizer, name: str, settings: Settings, console: Console) -> int:

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from onestroke.config import SAMPLE_PAINTING
+from onestroke.config.training import SAMPLE_PAINTING
 from onestroke.images import Array, read_image, save_image
 
 WIDTH, HEIGHT, SUPERSAMPLING = 1024, 768, 2
-# Brush width and length in pixels, strokes per 1,000 pixels of canvas, opacity of the layer's colour noise.
+# Brush width and length in pixels, strokes per 1,000 pixels of canvas, opacity of the layer's color noise.
 LAYERS = ((44, 190, 1.3, 0.05), (26, 130, 3.2, 0.07), (14, 90, 8.0, 0.09), (8, 60, 9.0, 0.12))
-# Vortices of the sky: centre, radius (fractions of the width), turn.
+# Vortices of the sky: center, radius (fractions of the width), turn.
 VORTICES = ((0.27, 0.22, 0.11, 1.0), (0.62, 0.16, 0.09, -1.0), (0.86, 0.33, 0.08, 1.0), (0.47, 0.40, 0.06, -1.0))
 
 Field = NDArray[Any]
@@ -39,7 +39,7 @@ def draw(seed: int = 7, scale: float = 1.0, layers: int = len(LAYERS)) -> Array:
     rng = np.random.default_rng(seed)
     size = round(WIDTH * scale) * SUPERSAMPLING, round(HEIGHT * scale) * SUPERSAMPLING
     y, x = np.mgrid[0 : HEIGHT / WIDTH : 192j, 0:1:256j]
-    study = Image.fromarray(np.clip(0.9 * _colour(x, y), 0, 255).astype(np.uint8))
+    study = Image.fromarray(np.clip(0.9 * _color(x, y), 0, 255).astype(np.uint8))
     paint, relief = study.resize(size, Image.Resampling.BICUBIC), Image.new("L", size, 90)
     brushes = ImageDraw.Draw(paint), ImageDraw.Draw(relief)
     for width, length, density, noise in LAYERS[:layers]:
@@ -57,26 +57,26 @@ def _horizon(x: Field, level: float, phase: float) -> Field:
 HILLS = ((0.47, 0.6, (58, 84, 128)), (0.53, 2.2, (38, 62, 88)), (0.585, 4.0, (40, 66, 50)))
 
 
-def _colour(x: Field, y: Field) -> Field:
+def _color(x: Field, y: Field) -> Field:
     """The study underneath: dusk over hills and a field, RGB in 0..255 at x, y in units of the width."""
     stops = np.array([0.0, 0.2, 0.34, 0.44, 0.52])
     sky = np.array([(22, 44, 112), (44, 104, 168), (118, 168, 176), (236, 186, 96), (232, 120, 62)], float)
-    colour = np.stack([np.interp(y, stops, sky[:, c]) for c in range(3)], -1)
+    color = np.stack([np.interp(y, stops, sky[:, c]) for c in range(3)], -1)
     for cx, cy, radius, _ in VORTICES:
         ring = np.hypot(x - cx, y - cy) / radius
         glow = np.exp(-((ring / 0.42) ** 2))[..., None]
         halo = (np.exp(-(((ring - 0.95) / 0.16) ** 2)) * 0.45)[..., None]
-        colour = colour * (1 - glow) + np.array([252, 226, 128]) * glow
-        colour = colour * (1 - halo) + np.array([188, 214, 206]) * halo
+        color = color * (1 - glow) + np.array([252, 226, 128]) * glow
+        color = color * (1 - halo) + np.array([188, 214, 206]) * halo
     for level, phase, hill in HILLS:
         below = y > _horizon(x, level, phase)
-        colour = np.where(below[..., None], np.array(hill) + 26 * np.sin(40 * x + 9 * phase)[..., None], colour)
+        color = np.where(below[..., None], np.array(hill) + 26 * np.sin(40 * x + 9 * phase)[..., None], color)
     field = y > _horizon(x, 0.625, 5.2)
     wheat = np.sin(46 * y + 7 * np.sin(5 * x))[..., None]
     gold = np.array([206, 158, 52]) + wheat * np.array([34, 30, 26])
     poppy = (np.sin(37 * x + 8 * y) * np.sin(53 * y - 11 * x) > 0.8)[..., None]
     gold = np.where(poppy, np.array([188, 58, 40]), gold)
-    return np.where(field[..., None], gold, colour)
+    return np.where(field[..., None], gold, color)
 
 
 def _flow(x: Field, y: Field) -> tuple[Field, Field]:
@@ -106,8 +106,8 @@ def _stroke(
     """One stroke: bristles side by side along a stream line, each with its own shade, load and length."""
     unit = canvas / WIDTH  # canvas pixels per nominal pixel
     x, y = rng.uniform(-0.02, 1.02), rng.uniform(-0.02, HEIGHT / WIDTH + 0.02)
-    colour = _colour(np.array(x), np.array(y))
-    colour = np.clip(colour * (1 + rng.normal(0, noise)) + rng.normal(0, 90 * noise, 3), 0, 255)
+    color = _color(np.array(x), np.array(y))
+    color = np.clip(color * (1 + rng.normal(0, noise)) + rng.normal(0, 90 * noise, 3), 0, 255)
     steps, reach = 9, length * rng.uniform(0.6, 1.2) / WIDTH
     path = np.empty((steps, 2))
     for i in range(steps):
@@ -124,7 +124,7 @@ def _stroke(
         first, last = int(rng.integers(0, 2)), steps - int(rng.integers(0, 3))
         line = ((path + across * offset * taper) * canvas)[first:last]
         points = [(float(px), float(py)) for px, py in line]
-        shade = np.clip(colour + 11 * load + rng.normal(0, 4, 3), 0, 255).astype(int)
+        shade = np.clip(color + 11 * load + rng.normal(0, 4, 3), 0, 255).astype(int)
         thickness = max(2, round(unit * width / bristles * rng.uniform(1.0, 1.9)))
         brushes[0].line(points, fill=(int(shade[0]), int(shade[1]), int(shade[2])), width=thickness, joint="curve")
         brushes[1].line(points, fill=int(np.clip(120 + 34 * load, 20, 235)), width=max(1, thickness - 1), joint="curve")
@@ -136,8 +136,8 @@ def _light(rng: np.random.Generator, paint: Image.Image, relief: Image.Image) ->
     height = np.asarray(relief.filter(ImageFilter.GaussianBlur(1.2)).resize(size, Image.Resampling.BOX), np.float64)
     height += rng.normal(0, 1.5, height.shape)
     slope = np.gradient(height, axis=0) + np.gradient(height, axis=1)
-    colour = np.asarray(paint.resize(size, Image.Resampling.BOX), np.float64)
-    return np.clip(colour - 1.1 * slope[..., None], 0, 255).astype(np.uint8)
+    color = np.asarray(paint.resize(size, Image.Resampling.BOX), np.float64)
+    return np.clip(color - 1.1 * slope[..., None], 0, 255).astype(np.uint8)
 
 
 if __name__ == "__main__":

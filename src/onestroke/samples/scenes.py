@@ -1,6 +1,6 @@
 """Procedural scenes in the manner of dead leaves (Matheron 1968; Lee, Mumford & Huang 2001): endless training pictures.
 
-Overlapping shapes whose sizes follow the power law of natural images, each with its own colour, shading and 1/f texture.
+Overlapping shapes whose sizes follow the power law of natural images, each with its own color, shading and 1/f texture.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def draw(seed: int, size: int = 256) -> Array:
 
 
 def _palette(rng: np.random.Generator) -> Field:
-    """Eight RGB colours [8, 3]: mostly muted, related in hue, as in photographs."""
+    """Eight RGB colors [8, 3]: mostly muted, related in hue, as in photographs."""
     base, spread = rng.random(), rng.uniform(0.05, 0.5)
     hue = (base + rng.normal(0, spread, 8)) % 1
     saturation = rng.beta(1.5, 3, 8)
@@ -67,9 +67,9 @@ def _leaf(rng: np.random.Generator, canvas: Field, radius: float, palette: Field
     rows, columns = np.mgrid[top:bottom, left:right].astype(np.float32)
     across = ((columns - cx) * np.cos(turn) + (rows - cy) * np.sin(turn)) / max(radius, 1)
     shade = 1 + rng.uniform(-0.5, 0.5) * across + rng.uniform(0, 0.35) * texture[top:bottom, left:right]
-    colour = palette[int(rng.integers(len(palette)))] + rng.normal(0, 12, 3).astype(np.float32)
+    color = palette[int(rng.integers(len(palette)))] + rng.normal(0, 12, 3).astype(np.float32)
     area = canvas[top:bottom, left:right]
-    area += cover * (colour * shade[..., None] - area)
+    area += cover * (color * shade[..., None] - area)
 
 
 def _gradient(rng: np.random.Generator, size: int) -> Field:

@@ -1,0 +1,156 @@
+"""What a training run is told: its settings, their defaults and their help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
+from onestroke.config.schema import merge, option, read_yaml
+
+# The painting in the box (samples/painting.py).
+SAMPLE_PAINTING = "brushwork"
+
+
+def style_names(paintings: Sequence[str]) -> list[str]:
+    """What styles are called: their paintings' file names without extension; SAMPLE_PAINTING where none was given."""
+    return [Path(painting).stem for painting in paintings] or [SAMPLE_PAINTING]
+
+
+def style_name(paintings: Sequence[str]) -> str:
+    """What a model of these styles is called."""
+    first, *others = style_names(paintings)
+    return f"{first}_and_{len(others)}_more" if others else first
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the losses compare at one scale (losses/terms.py).
+
+    Pictures are reduced by `reduction`, and `windows` squares of `window` pixels, placed at random, are looked at. `style`,
+    `content` and `gray` name VGG layers: those whose Gram matrices count, those whose activations count, with weights,
+    and those whose activations count for luminance alone, which hold large light and dark in place and leave colors free.
+    The style image is reduced like the pictures, unless `style_size` is its shorter side here.
+    """
+
+    reduction: int = option(1, "1: full size, 2: half, 4: a quarter", least=1, most=16)
+    window: int = option(0, "side of the squares looked at; 0: the whole picture", least=0)
+    windows: int = option(1, "how many squares", least=1)
+    style: list[str] = option([], "layers of the style term", empty=True)
+    content: dict[str, float] = option({}, "layers of the content term, with weights", least=0.0, empty=True)
+    gray: dict[str, float] = option(
+        {}, "layers of the content term that see luminance alone, with weights", least=0.0, empty=True
+    )
+    style_size: int = option(0, "shorter side of the style image; 0: reduced like the pictures", least=0)
+    pooled: bool = option(True, "average the Gram matrices of a batch, so that each photo may take its share of the palette")
+
+    @property
+    def layers(self) -> list[str]:
+        """All layers that are looked at."""
+        return [*self.style, *self.content, *self.gray]
+
+
+# What networks learn from by default: fine strokes in windows, large structure and colors in the whole, reduced picture,
+# content at every scale, the largest in luminance only (docs/experiments.md says what else was tried).
+SCALES = [
+    Scale(1, 96, 2, ["relu1_1", "relu2_1", "relu3_1"], {"relu3_1": 0.35}),
+    Scale(2, 0, 1, ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], {"relu3_3": 0.2}),
+    Scale(4, 0, 1, ["relu1_1", "relu2_1", "relu3_1", "relu4_1"], {}, {"relu2_2": 0.45}),
+]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. The defaults suit one GPU; QUICK below holds what changes on a CPU.
+
+    Loss weights are dimensionless: 1.0 of each term is what doing nothing useful costs (losses/terms.py).
+    """
+
+    painting: list[str] = option([], "the style images; none: the painting that comes in the box", empty=True)
+    title: str = option("", "who painted what, for the model's card; empty: the file's name")
+    license: str = option("", "license of the painting, for the model's card")
+    content: str = option("", "folder of photos, searched recursively; empty: the samples that come in the box")
+    val: str = option("", "folder of held-out photos; empty: some are set aside from the content photos")
+    out: str = option("", "run folder; empty: runs/<painting>")
+    network: str = option("onestroke", "which network to train (networks/registry.py)")
+    start: str = option(
+        "auto", "weights to begin with: auto (the style in the box that suits), none, a style in the box, or a .onnx"
+    )
+    vgg: str = option("vgg16", "which VGG judges", choices=("vgg16", "vgg19"))
+    vgg_weights: str = option("", "file with VGG weights (.pth .h5 .mat .onnx .safetensors); empty: found or downloaded")
+    pooling: str = option("max", "pooling inside VGG", choices=("max", "average"))
+    supervision: str = option(
+        "perceptual", "what teaches: perceptual losses, finished pairs, or first pairs", choices=("perceptual", "pairs", "both")
+    )
+    pairs: str = option("", "folder of `onestroke pairs`, for supervision by pairs or both")
+    pair_share: float = option(0.3, "share of the steps that `both` spends on pairs", least=0.0)
+    pair_steps: int = option(0, "steps that `both` spends on pairs; 0: their share of all", least=0)
+    scales: list[Scale] = option(
+        SCALES, "what the losses compare at each scale; none: the layers below, in whole pictures", empty=True
+    )
+    style_layers: list[str] = option(["relu1_2", "relu2_2", "relu3_3", "relu4_3"], "without scales: layers of the style term")
+    content_layers: list[str] = option(["relu2_2"], "without scales: layers of the content term; also those of pairs")
+    style_levels: str = option(
+        "auto", "auto: the style image's light over the full range, a little more color; or none", choices=("auto", "none")
+    )
+    style_weight: float = option(1.0, "weight of the style term", least=0.0)
+    content_weight: float = option(0.4, "weight of the content term", least=0.0)
+    tv_weight: float = option(0.03, "weight of total variation", least=0.0)
+    steady_weight: float = option(0.5, "weight of steadiness under small shifts, warps, light and noise", least=0.0)
+    style_size: int = option(512, "shorter side of the painting in pixels; brush strokes scale with it", least=32)
+    size: int = option(0, "side of the training crops in pixels; 0: 256, or what three of four photos reach", least=0)
+    batch: int = option(16, "photos per step", least=1)
+    steps: int = option(10_000, "optimizer steps", least=1)
+    minutes: float = option(0.0, "time budget; above 0 it replaces steps: two thirds of it settle how many", least=0.0)
+    optimizer: str = option("muon", "what steps the network", choices=("muon", "adam"))
+    rate: float = option(0.0, "peak learning rate; 0: what suits the optimizer and the network", least=0.0)
+    warmup: int = option(50, "steps of linear warm-up (at most a quarter of all)", least=0)
+    clip: float = option(5.0, "gradient norm limit", least=0.0)
+    ema: float = option(0.995, "decay of the weight average that is validated and exported", least=0.0)
+    val_photos: int = option(16, "held-out photos in the objective", least=1)
+    val_every: int = option(500, "steps between objectives on held-out photos", least=1)
+    preview_every: int = option(500, "steps between preview pictures", least=1)
+    save_every: int = option(100, "steps between checkpoints", least=1)
+    precision: str = option("auto", "arithmetic; auto: bf16 where the processor has it", choices=("auto", "fp32", "bf16"))
+    device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
+    workers: int = option(-1, "data-loading processes; -1: none on a CPU, up to 8 beside a GPU", least=-1)
+    seed: int = option(0, "seed of weights and data", least=0, most=2**63 - 1)
+
+
+# What a run in progress may change without ceasing to be the same run.
+CHANGEABLE = ("out", "steps", "minutes", "pair_steps", "val_every", "preview_every", "save_every", "device", "workers",
+              "precision", "vgg_weights")  # fmt: skip
+# What a CPU run changes: it ends in minutes and still shows the style.
+QUICK: dict[str, Any] = {
+    "batch": 2,
+    "steps": 500,
+    "minutes": 4.0,
+    "warmup": 40,
+    "val_every": 100,
+    "preview_every": 100,
+    "save_every": 50,
+}
+
+
+def load(path: str | Path) -> TrainConfig:
+    """The training run that a YAML file describes, defaults where it is silent. Raises ConfigError."""
+    values = {{"licence": "license"}.get(key, key): value for key, value in read_yaml(path).items()}  # as 0.1 spelled it
+    return merge(TrainConfig(), plain(values) | values, str(path))
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What settings mean that name style layers and no scales, as those of version 0.1 do: whole pictures at one size."""
+    return (
+        {"scales": [], "style_levels": "none", "content_weight": 0.25, "tv_weight": 0.05}
+        if "style_layers" in values and "scales" not in values
+        else {}
+    )
+
+
+def differing(one: TrainConfig, other: TrainConfig) -> list[str]:
+    """The fields that make two runs of them: those that differ, but for what a run in progress may change."""
+    values = asdict(other)
+    return [name for name, value in asdict(one).items() if name not in CHANGEABLE and value != values[name]]

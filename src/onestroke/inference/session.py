@@ -1,0 +1,113 @@
+"""Opens a .onnx model for ONNX Runtime: checks that it is ours, picks the device. Never imports torch."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from onestroke import bundled
+from onestroke.card import ModelCard
+from onestroke.errors import ConfigError, ModelError
+from onestroke.images import Array
+
+
+@dataclass
+class Model:
+    """An open model: its card, where it runs ("cpu" or "cuda"), and why not on the GPU where that is news."""
+
+    session: Any
+    card: ModelCard
+    device: str
+    note: str = ""
+
+    def run(self, images: Array, strength: float = 1.0, styles: NDArray[np.float32] | None = None) -> Array:
+        """uint8 [N, H, W, 3] RGB to the same shape; H, W at least the card's minimum; strength: 0 to the card's `strongest`.
+
+        styles: how much of each of the card's styles (see `mix`); None: the first one.
+        """
+        feed = {"image": as_input(images, self.card), "strength": np.asarray(strength, np.float32)}
+        if styles is not None:
+            feed["styles"] = styles
+        return levels(self.session.run(["stylized"], feed)[0], self.card)
+
+
+def mix(text: str, card: ModelCard) -> NDArray[np.float32] | None:
+    """ "a:0.7,b:0.3", or "a" alone, as the weight of each of the card's styles [S]; "" is None, the first style.
+
+    Raises ConfigError for a style that the model lacks, and for weights that are negative or do not add up to 1.
+    """
+    if not text:
+        return None
+    known = card.styles or [card.name]
+    weights = dict.fromkeys(known, 0.0)
+    for part in text.split(","):
+        name, _, weight = part.strip().partition(":")
+        if name not in weights:
+            raise ConfigError(f"style: {card.name} has no {name!r}; it has {', '.join(known)}")
+        try:
+            weights[name] += float(weight or 1)
+        except ValueError:
+            raise ConfigError(f"style: {weight!r} is no weight for {name}; use {name}:0.5") from None
+    total = sum(weights.values())
+    if not (abs(total - 1) < 0.01 and all(weight >= 0 for weight in weights.values())):
+        raise ConfigError(f"style: the weights in {text!r} add up to {total:g}; they must add up to 1, none below 0")
+    return np.array([weights[name] / total for name in known], np.float32) if card.styles else None
+
+
+def as_input(images: Array, card: ModelCard) -> NDArray[Any]:
+    """uint8 [N, H, W, 3] as the model's graph wants it."""
+    return images if card.io == "uint8" else np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
+
+
+def levels(result: NDArray[Any], card: ModelCard) -> Array:
+    """What the model's graph returns, as uint8 [N, H, W, 3]."""
+    if card.io == "uint8":
+        return result
+    return np.clip(result * 255 + 0.5, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def open_model(name: str | Path, device: str = "auto") -> Model:
+    """Open a model file or a bundled style on "auto", "cpu" or "cuda".
+
+    Raises ModelError for a file that is no ONNX model, that is damaged, or that is somebody else's.
+    """
+    path = bundled.path(name)
+    onnxruntime.set_default_logger_severity(4)  # ONNX Runtime would print what is raised, or said in `note`, below
+    gpu = device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers() and _gpu_present()
+    if device == "cuda" and not gpu:
+        raise ModelError("device: cuda asked for, but no NVIDIA GPU (or no onnxruntime-gpu) is here; use --device cpu")
+    if gpu:
+        onnxruntime.preload_dlls()  # finds CUDA and cuDNN where pip put them
+    providers = (["CUDAExecutionProvider"] if gpu else []) + ["CPUExecutionProvider"]
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions have no common public base
+        raise ModelError(f"{path}: not an ONNX model, or a damaged one ({_first_line(error)})") from None
+    card = ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
+    names = {i.name for i in session.get_inputs()} | {i.name for i in session.get_overridable_initializers()}
+    if not {"image", "strength"} <= names or card.io not in ("uint8", "float"):
+        raise ModelError(f"{path}: its inputs are {', '.join(sorted(names))}, not a onestroke model's; export it again")
+    used = "cuda" if "CUDAExecutionProvider" in session.get_providers() else "cpu"
+    note = "a GPU is here, but its CUDA or cuDNN libraries are not; running on the CPU" if gpu and used == "cpu" else ""
+    return Model(session, card, used, note)
+
+
+def _gpu_present() -> bool:
+    """Whether the NVIDIA driver counts a device: asking for CUDA without one makes ONNX Runtime print a red warning."""
+    for library in ("libcuda.so.1", "nvcuda.dll"):
+        try:
+            driver, count = ctypes.CDLL(library), ctypes.c_int(0)
+        except OSError:
+            continue
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    return False
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__

@@ -1,0 +1,108 @@
+"""Stylize arrays with an exported model. Never imports torch."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from onestroke import bundled
+from onestroke.card import ModelCard
+from onestroke.errors import ImageError
+from onestroke.images import Array, with_colors_of
+from onestroke.inference.brush import AUTO, Brush, paint_in_octaves
+from onestroke.inference.memory import free_memory
+from onestroke.inference.session import mix, open_model
+from onestroke.inference.tiling.executor import MB, Tiler
+
+# Bytes a pixel that no network here exceeds: below it the graph need not be read to know that a picture fits.
+_HUNGRIEST = 850
+# Bytes on a GPU, where nothing tells what is free without one more library.
+_ON_GPU = 4 * 10**9
+# Side of the training crops that a card of ours says at least: those of version 0.1 knew smaller ones.
+LEAST_CROP = 256
+# Rows whose colors are replaced at a time.
+_ROWS = 512
+
+
+class Stylizer:
+    """A style, ready to use: ``Stylizer("wave.onnx")(photo)``.
+
+    `model` is a file or the name of a bundled style; `device` is "auto", "cpu" or "cuda". `memory`, in MB, is what
+    painting may take beside the picture and its result (None: half of what is free); a picture that needs more is painted
+    in strips that show no seams. `style`, of a model with several: one of them, or a mix, "a:0.7,b:0.3" (default: the
+    first). Raises ModelError, and ConfigError for a style that the model lacks.
+    """
+
+    def __init__(self, model: str | Path, device: str = "auto", memory: int | None = None, style: str = "") -> None:
+        self.model = open_model(model, device)
+        self._memory, self._styles = memory, mix(style, self.model.card)
+        # The frames of a video share one strength, and so one reading of the graph.
+        self._tiler = lru_cache(1)(partial(Tiler, self.model, bundled.path(model), styles=self._styles))
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model is and how it was made."""
+        return self.model.card
+
+    def __call__(self, photo: Array, strength: float = 1.0, keep_colors: bool = False, brush: Brush = AUTO) -> Array:
+        """uint8 RGB [H, W, 3] or [N, H, W, 3] to the same shape.
+
+        strength: 0 gives the photo, 1 the style. keep_colors: lightness from the style, color from the photo.
+        brush: how large the strokes are on photos larger than what the network was trained for (see Brush).
+        Raises ImageError for another shape or type, MemoryError where there is less memory than it was to use.
+        """
+        if photo.dtype != np.uint8 or photo.ndim not in (3, 4) or photo.shape[-1] != 3 or 0 in photo.shape:
+            raise ImageError(f"expected a uint8 RGB array [H, W, 3] or [N, H, W, 3], got {photo.dtype} {list(photo.shape)}")
+        photos = photo if photo.ndim == 4 else photo[None]
+        height, width = photos.shape[1:3]
+        sizes = brush.sizes(height, width, max(self.card.train_size, LEAST_CROP))
+        if len(sizes) == 1 or strength == 0:
+            stylized = self._paint(photos, strength)
+        else:
+            paint = partial(self._one, strength=strength)
+            stylized = np.stack([paint_in_octaves(sizes, photo, paint) for photo in photos])
+        if keep_colors:
+            for p, s in zip(photos, stylized, strict=True):
+                for top in range(0, len(p), _ROWS):
+                    s[top : top + _ROWS] = with_colors_of(p[top : top + _ROWS], s[top : top + _ROWS])
+        return stylized if photo.ndim == 4 else stylized[0]
+
+    def _one(self, photo: Array, strength: float) -> Array:
+        """[H, W, 3] to the same shape, at its own scale."""
+        painted: Array = self._paint(photo[None], strength)[0]
+        return painted
+
+    def _paint(self, photos: Array, strength: float) -> Array:
+        """[N, H, W, 3] to the same shape, at its own scale; photos too small for the network are padded."""
+        height, width = photos.shape[1:3]
+        down, right = (max(0, self.card.minimum - extent) for extent in (height, width))
+        padded = np.pad(photos, ((0, 0), (0, down), (0, right), (0, 0)), "edge") if down or right else photos
+        try:
+            return self._run(padded, strength)[:, :height, :width]
+        except Exception as error:  # ONNX Runtime's exceptions have no common public base
+            if "alloc" not in str(error).lower():
+                raise
+            raise MemoryError(f"too little memory for {width} x {height} pixels; use a lower --memory or --size") from None
+
+    def _run(self, photos: Array, strength: float) -> Array:
+        """Whole where that fits the memory, else one by one, in strips where even that does not fit."""
+        memory = self._budget()
+        pixels = photos.shape[1] * photos.shape[2]
+        if len(photos) * pixels * _HUNGRIEST <= memory:
+            return self.model.run(photos, strength, self._styles)
+        tiler = self._tiler(strength)
+        if len(photos) * pixels * tiler.bytes_per_pixel <= memory:
+            return self.model.run(photos, strength, self._styles)
+        result = np.empty_like(photos)
+        for photo, painted in zip(photos, result, strict=True):
+            for top, rows in tiler.paint(photo, memory):
+                painted[top : top + len(rows)] = rows
+        return result
+
+    def _budget(self) -> float:
+        """In bytes."""
+        if self._memory is not None:
+            return self._memory * MB
+        return min(free_memory() / 2, _ON_GPU if self.model.device == "cuda" else float("inf"))

@@ -1,0 +1,98 @@
+"""One moving picture in, one out: picks the reader and the writer by what the names say."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import count
+from pathlib import Path
+
+from onestroke.errors import ConfigError, VideoError, because
+from onestroke.files import replacing
+from onestroke.images import Picture, save_image
+from onestroke.inference.stylizer import Stylizer
+from onestroke.jobs.painter import Painter, Report, Watch, named, run, shown
+from onestroke.jobs.settings import Settings
+from onestroke.jobs.stream import stream
+from onestroke.jobs.video import KEPT, stylize_video
+from onestroke.media.animation import Animation, AnimationWriter, is_animated
+from onestroke.media.clip import Frame
+from onestroke.media.encoder import CODECS
+from onestroke.media.reader import Reader
+from onestroke.media.source import SEQUENCE, STDIN, frame_path
+from onestroke.media.target import ANIMATIONS, CONTAINERS, STDOUT, parts_folder
+
+
+def render(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:
+    """Paint the video, animation or numbered sequence `source` into `target`, whose name says the format.
+
+    "-" is standard input and standard output. Raises VideoError and ConfigError.
+    """
+    suffix = target.suffix.lower()
+    if SEQUENCE.search(target.name):
+        return _to_pictures(stylizer, source, target, settings, watch)
+    if suffix in ANIMATIONS:
+        return _to_animation(stylizer, source, target, settings, watch)
+    if str(target) != STDOUT and suffix not in CONTAINERS:
+        raise ConfigError(
+            f"{target}: cannot write {suffix or 'a file without extension'}; use {' '.join((*CONTAINERS, *ANIMATIONS))}"
+        )
+    if source == STDIN or str(target) == STDOUT:
+        return stream(stylizer, source, target, settings, watch)
+    with open_source(source, settings) as reader:
+        return stylize_video(stylizer, reader, source, target, settings, watch)
+
+
+def open_source(source: str, settings: Settings) -> Reader | Animation:
+    """A reader for the file. Raises VideoError."""
+    path = Path(source)
+    if path.suffix.lower() in ANIMATIONS and not SEQUENCE.search(path.name) and is_animated(path):
+        return Animation(path, settings.size)
+    return Reader(source, settings.size, settings.rate)
+
+
+def _to_animation(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:
+    if settings.codec in CODECS:
+        raise ConfigError(f"codec: {settings.codec} does not go into a {target.suffix}; use .mp4 or .mkv, or leave it out")
+    report = Report()
+    with open_source(source, settings) as reader:
+        writer = AnimationWriter(target, reader.clip)
+        run(reader, Painter(stylizer, settings, reader.clip), writer.write, named(watch, report), report)
+        if not report.frames:
+            raise VideoError(f"{target}: {report.stopped} before the first frame was painted")
+        if report.stopped and target.exists():
+            report.notes.append(KEPT)
+        else:
+            _save(writer, reader, report.frames)
+    _mark(target, report)
+    return report
+
+
+def _save(writer: AnimationWriter, reader: Reader | Animation, frames: int) -> None:
+    times, end = shown(reader, frames)
+    try:
+        with replacing(writer.target) as temporary:
+            writer.save(temporary, times, end, reader.loop if isinstance(reader, Animation) else 0)
+    except OSError as error:
+        raise VideoError(f"{writer.target}: cannot be written ({because(error)})") from None
+
+
+def _to_pictures(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:
+    report, number = Report(), count(1)
+
+    def write(frame: Frame) -> None:
+        save_image(frame_path(target, next(number)), frame.rgb, like=Picture(frame.rgb, frame.alpha))
+
+    with open_source(source, settings) as reader:
+        run(reader, Painter(stylizer, settings, reader.clip), write, named(watch, report), report)
+    _mark(target, report)
+    return report
+
+
+def _mark(target: Path, report: Report) -> None:
+    """Let what was stopped not pass for done: the folder says it, though nothing in it saves a second run any work."""
+    folder = parts_folder(target)
+    if report.stopped:
+        folder.mkdir(exist_ok=True)
+        report.resumable = True
+    else:
+        shutil.rmtree(folder, ignore_errors=True)

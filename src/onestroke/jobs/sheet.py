@@ -1,0 +1,36 @@
+"""A contact sheet: one photo in several styles, each with its name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from onestroke.images import Array, resize
+from onestroke.inference.stylizer import Stylizer
+
+GAP, LABEL = 8, 24
+
+
+def draw(photo: Array, styles: Sequence[str | Path], longer: int) -> Array:
+    """The photo and its painting in every style (a name or a model file), row by row, as near a square as they fit.
+
+    photo: uint8 [H, W, 3]; longer: pixels on the longer side of each painting. Returns uint8 [h, w, 3].
+    """
+    small = resize(photo, longer=longer)
+    pictures = [("photo", small)] + [(Path(style).stem, Stylizer(style, "cpu")(small)) for style in styles]
+    height, width = small.shape[:2]
+    least = math.ceil(math.sqrt(len(pictures) * height / width))
+    columns = min((least, least + 1), key=lambda count: -len(pictures) % count)  # whichever leaves fewer places empty
+    rows = math.ceil(len(pictures) / columns)
+    size = (columns * (width + GAP) + GAP, rows * (height + LABEL + GAP) + GAP)
+    sheet, font = Image.new("RGB", size, "white"), ImageFont.load_default(15)
+    pen = ImageDraw.Draw(sheet)
+    for i, (name, picture) in enumerate(pictures):
+        left, top = GAP + i % columns * (width + GAP), GAP + i // columns * (height + LABEL + GAP)
+        sheet.paste(Image.fromarray(picture), (left, top))
+        pen.text((left, top + height + 3), name.replace("_", " "), "black", font)
+    return np.asarray(sheet)

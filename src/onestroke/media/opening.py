@@ -1,0 +1,53 @@
+"""Opens a video for reading, and says in one line what is wrong with it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from onestroke.errors import VideoError, because
+from onestroke.media.source import SEQUENCE, STDIN, as_file, frame_numbers
+
+
+def open_input(source: str, rate: Fraction | None) -> av.container.InputContainer:
+    """Open a file, "-" for standard input, or a numbered sequence at `rate` frames a second. Raises VideoError."""
+    try:
+        if source == STDIN:
+            return av.open("pipe:0")
+        if SEQUENCE.search(Path(source).name):
+            start = str(_check_sequence(Path(source)))
+            return av.open(source, format="image2", options={"framerate": str(rate or 25), "start_number": start})
+        return av.open(as_file(source))
+    except FFmpegError as error:
+        name = "standard input" if source == STDIN else source
+        raise VideoError(f"{name}: not a video, or a damaged one ({because(error)})") from None
+
+
+def _check_sequence(pattern: Path) -> int:
+    """The first number of a sequence; VideoError where there is none or one is missing."""
+    numbers = frame_numbers(pattern)
+    if not numbers:
+        raise VideoError(f"{pattern}: no frame of that name")
+    missing = next((n for n, found in enumerate(numbers, numbers[0]) if n != found), None)
+    if missing is not None:
+        raise VideoError(f"{pattern}: frame {missing} of {numbers[0]} to {numbers[-1]} is missing; put it back or renumber")
+    return numbers[0]
+
+
+def choose_video(container: av.container.InputContainer, name: str) -> VideoStream:
+    """The main video stream; a cover picture is none. Raises VideoError, saying `name`."""
+    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not videos:
+        only = "only sound" if container.streams.audio else "nothing to show"
+        raise VideoError(f"{name}: no video in it, {only}")
+    best = container.streams.best("video")
+    chosen = best if isinstance(best, VideoStream) and best in videos else videos[0]
+    if chosen.codec_context is None:
+        raise VideoError(f"{name}: its video is of a kind that this FFmpeg cannot decode")
+    chosen.thread_type = "AUTO"  # frames on several cores
+    return chosen

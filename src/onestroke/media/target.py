@@ -1,0 +1,20 @@
+"""What a moving picture may be written to, told by its name alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+STDOUT = "-"
+CONTAINERS = {
+    ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".ts": "mpegts",
+}  # fmt: skip
+ANIMATIONS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
+# What `codec` may also be: formats that are no video codecs. A "png" is a numbered sequence.
+FORMATS = {"gif": ".gif", "webp": ".webp", "apng": ".apng", "png": ".png"}
+
+SEGMENT = 120  # frames: at most this many are painted again after a kill; x264 would put a keyframe as often anyway
+
+
+def parts_folder(target: Path) -> Path:
+    """Where the segments of an unfinished `target` lie."""
+    return target.with_name(f".{target.name}.parts")

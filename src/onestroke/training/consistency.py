@@ -1,0 +1,90 @@
+"""Small changes of a photo that must cause equally small changes of its painting: shifts, warps, light and noise.
+
+A network that works at a quarter of the resolution likes to paint a pattern that stands still on the pixel grid while the
+photo moves under it: a grid in pictures, flicker in videos. Asking for the same painting after a known motion takes both
+away, and needs neither video nor optical flow (as ReCoNet, Gao 2018, does).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Pixels along each edge that are not compared: the mirrored border moves in its own way.
+EDGE = 8
+# Whole pixels of a shift: fewer than the edge, and in most cases no multiple of a network's stride of 4.
+MOST_SHIFT = 7
+# A warp moves each corner by up to this share of the side, the light changes by up to LIGHT, the noise by NOISE (of 1).
+CORNER, LIGHT, NOISE = 0.04, 0.06, 0.02
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A move by whole pixels: exact, nothing is interpolated."""
+
+    down: int
+    right: int
+
+    def disturb(self, photos: Tensor) -> Tensor:
+        """Photos [N, 3, H, W] to [N, 3, H - down, W - right]."""
+        return photos[..., self.down :, self.right :]
+
+    def follow(self, painted: Tensor) -> Tensor:
+        """What a painting [N, 3, H, W] of the photos should have become."""
+        return painted[..., self.down :, self.right :]
+
+
+@dataclass(frozen=True)
+class Warp:
+    """A homography near the identity (zoom, rotation, tilt, shifts of parts of a pixel), smooth light, and sensor noise."""
+
+    grid: Tensor  # [1, H, W, 2], as grid_sample wants it
+    light: Tensor  # [1, 1, H, W], added
+    noise: Tensor  # [1, 3, H, W], added
+
+    def disturb(self, photos: Tensor) -> Tensor:
+        """Photos [N, 3, H, W] in [0, 1] to the same shape."""
+        return (self._sampled(photos) + self.light.to(photos) + self.noise.to(photos)).clamp(0, 1)
+
+    def follow(self, painted: Tensor) -> Tensor:
+        """What a painting [N, 3, H, W] of the photos should have become: moved, its light and grain as they were."""
+        return self._sampled(painted)
+
+    def _sampled(self, x: Tensor) -> Tensor:
+        grid = self.grid.to(x.device).expand(len(x), -1, -1, -1)
+        return F.grid_sample(x.float(), grid, "bicubic", "reflection", align_corners=False)
+
+
+Disturbance = Shift | Warp
+
+
+def draw(seed: int, step: int, height: int, width: int) -> Disturbance:
+    """The disturbance of one training step, a pure function of its arguments: shifts and warps by turns."""
+    rng = np.random.default_rng((seed, 3, step))
+    if step % 2 == 0:
+        down, right = (int(n) for n in rng.integers(0, MOST_SHIFT + 1, 2))
+        return Shift(down, right or 1)  # never nothing at all
+    y, x = torch.meshgrid(_centers(height), _centers(width), indexing="ij")
+    along, down, turn, light = rng.uniform(-1, 1, (4, 3))
+    scale_x, skew_x, move_x = (along * CORNER).tolist()
+    skew_y, scale_y, move_y = (down * CORNER).tolist()
+    depth = 1 + CORNER / 2 * (float(turn[0]) * x + float(turn[1]) * y)
+    moved_x, moved_y = x * (1 + scale_x) + y * skew_x + move_x, x * skew_y + y * (1 + scale_y) + move_y
+    grid = torch.stack([moved_x / depth, moved_y / depth], -1)
+    shade = LIGHT * (float(light[0]) + float(light[1]) * x + float(light[2]) * y) / 2
+    noise = torch.from_numpy(rng.normal(0, NOISE * rng.random(), (1, 3, height, width)).astype(np.float32))
+    return Warp(grid[None], shade[None, None], noise)
+
+
+def _centers(length: int) -> Tensor:
+    """Where pixel centers lie, from -1 to 1."""
+    return (2 * torch.arange(length) + 1) / length - 1
+
+
+def inside(x: Tensor) -> Tensor:
+    """Without the pixels along the edges: [N, C, H, W] to [N, C, H - 2 * EDGE, W - 2 * EDGE]."""
+    return x[..., EDGE:-EDGE, EDGE:-EDGE]

@@ -1,0 +1,73 @@
+"""Weights to begin from: a network that has learned one painting learns the next in half the steps (docs/experiments.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor
+
+from onestroke import bundled
+from onestroke.card import ModelCard
+from onestroke.errors import ConfigError, ModelError
+from onestroke.networks import registry as networks
+from onestroke.networks.layers import Framed
+from onestroke.networks.resize import transplant
+from onestroke.networks.wrappers import WRAPPERS
+
+# What `start` may be beside a model: the bundled one that the network's entry in NETWORKS names; random weights.
+AUTO, NONE = "auto", "none"
+
+
+def starting_weights(start: str, network: str, styles: Sequence[str]) -> dict[str, Tensor] | None:
+    """The state of networks.build(network, len(styles)) to begin with; None: random weights.
+
+    start: "auto", "none", the name of a bundled model, or a file exported in fp32 or fp16, of `network` or of
+    another size of it. A style that the model has by name begins with its gains and biases, any other one with the mean of
+    all. Raises ConfigError for another kind of network or int8, and ModelError for what is no model of ours.
+    """
+    name = networks.entry(network).start or NONE if start == AUTO else start
+    if name == NONE:
+        return None
+    path = bundled.path(name)
+    kind, known, source = _read(path)
+    if kind != network:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # the same new channels in every run
+            net = networks.build(network, source.styles)
+        try:
+            transplant(source.body, net.body)
+        except ValueError:
+            raise ConfigError(f"start: {path} is a {kind}, not a {network}; use --network {kind}, or --start none") from None
+        source = net
+    state = source.state_dict()
+    for key, value in state.items():
+        if key.endswith((".affine", ".slope")):
+            mean = value.mean(0)
+            state[key] = torch.stack([value[known.index(style)] if style in known else mean for style in styles])
+    return state
+
+
+def _read(path: Path) -> tuple[str, list[str], Framed]:
+    """Which network a model is, the names of its styles, and that network with its weights."""
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # what protobuf raises has no public base
+        raise ModelError(f"{path}: not an ONNX model, or a damaged one ({type(error).__name__})") from None
+    card = ModelCard.from_metadata({entry.key: entry.value for entry in model.metadata_props}, str(path))
+    if card.precision == "int8":
+        raise ConfigError(f"start: {path} is in int8; name its fp32 or fp16 file")
+    stored = {part.name.removesuffix(".half"): onnx.numpy_helper.to_array(part) for part in model.graph.initializer}
+    kind = networks.name_of(card.network, stored)
+    styles = card.styles or [card.name]
+    try:
+        net = networks.build(kind, len(styles))
+        wrapper = WRAPPERS[card.io](net)
+        wrapper.load_state_dict({name: torch.from_numpy(stored[name].copy()).float() for name in wrapper.state_dict()})
+    except (ConfigError, KeyError, RuntimeError):
+        raise ModelError(f"{path}: its weights are not those of a {card.network} of today; export it again") from None
+    wrapper.unfold()
+    net.load_state_dict(dict(zip(net.state_dict(), wrapper.state_dict().values(), strict=True)))
+    return kind, styles, net

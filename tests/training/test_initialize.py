@@ -1,0 +1,147 @@
+"""Training that begins with the weights of an exported model."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from moved import moved
+
+from onestroke import bundled
+from onestroke.card import ModelCard
+from onestroke.cli.main import run as cli
+from onestroke.config.schema import read_yaml
+from onestroke.errors import ConfigError, ModelError
+from onestroke.exporting import onnx as export
+from onestroke.inference.session import open_model
+from onestroke.networks import registry as networks
+from onestroke.training.checkpoint import load_checkpoint, trained_network
+from onestroke.training.initialize import starting_weights
+
+SMALL = ["--network", "tiny", "--size", "32", "--batch", "2", "--style-size", "48", "--style-layers", "relu1_2",
+         "--content-layers", "relu1_2", "--device", "cpu", "--save-every", "2"]  # fmt: skip
+
+
+def exported(network, path, io="uint8", precision="fp32"):
+    """A network whose norms are away from one and zero, exported to `path`."""
+    net = moved(networks.build(network))
+    export.export(net, export.make_card("m", network, net, painting="", license="", io=io, precision=precision), path)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("network", "io", "precision", "close"),
+    [
+        ("tiny", "uint8", "fp32", 1e-6),
+        ("tiny", "float", "fp32", 0),
+        ("tiny", "uint8", "fp16", 1e-3),
+        ("johnson", "uint8", "fp32", 1e-6),  # whose input is not centered
+    ],
+)
+def test_an_exported_model_gives_its_weights_back(network, io, precision, close, tmp_path):
+    net = exported(network, tmp_path / "m.onnx", io, precision)
+    found = starting_weights(str(tmp_path / "m.onnx"), network, ["new"])
+    assert found.keys() == net.state_dict().keys()
+    for name, tensor in net.state_dict().items():
+        torch.testing.assert_close(found[name], tensor, rtol=close, atol=close, msg=name)
+
+
+def test_by_itself_a_network_begins_with_its_style_in_the_box_or_with_nothing():
+    for name, network in networks.NETWORKS.items():
+        found = starting_weights("auto", name, ["new"])
+        assert (found is not None) == bool(network.start)
+        assert starting_weights("none", name, ["new"]) is None
+    assert networks.NETWORKS["onestroke"].start in bundled.names()
+
+
+@pytest.mark.parametrize("style", bundled.names())
+def test_what_is_read_paints_as_the_style_does(style):
+    net = networks.build("onestroke").eval()
+    net.load_state_dict(starting_weights(style, "onestroke", [style]))
+    photo = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3)).astype(np.uint8)
+    with torch.no_grad():
+        wanted = net(torch.from_numpy(photo).permute(0, 3, 1, 2) / 255, torch.tensor(0.8)).permute(0, 2, 3, 1).numpy() * 255
+    assert np.abs(open_model(style, "cpu").run(photo, 0.8) - wanted).max() <= 1.2
+
+
+def test_a_run_begins_there_and_goes_on_without_the_file(tmp_path, painting, photos):
+    source, out = tmp_path / "begin.onnx", tmp_path / "run"
+    net = exported("tiny", source)
+    place = [str(painting), "--content", str(photos), "--out", str(out), "--start", str(source)]
+    assert cli("train", [*place, *SMALL, "--rate", "1e-9", "--steps", "2"]) == 0
+    reached = trained_network(load_checkpoint(out / "last.ckpt"), "tiny")
+    for name, tensor in net.state_dict().items():
+        torch.testing.assert_close(reached.state_dict()[name], tensor, rtol=1e-5, atol=1e-5, msg=name)
+    assert read_yaml(out / "config.yaml")["start"] == str(source.resolve())
+    source.unlink()
+    assert cli("train", ["--out", str(out), "--resume", "--steps", "4"]) == 0
+    assert load_checkpoint(out / "last.ckpt")["global_step"] == 4
+
+
+def described(source, target, **changes):
+    """A copy of a model whose card says something else."""
+    model = onnx.load(source)
+    card = ModelCard.from_metadata({entry.key: entry.value for entry in model.metadata_props}, "")
+    onnx.helper.set_model_props(model, replace(card, **changes).to_metadata())
+    onnx.save(model, target)
+
+
+def test_what_cannot_be_begun_with_is_said_in_one_line(tmp_path, painting, photos, capsys):
+    exported("johnson", tmp_path / "other.onnx")
+    described(tmp_path / "other.onnx", tmp_path / "bytes.onnx", precision="int8")
+    described(tmp_path / "other.onnx", tmp_path / "newer.onnx", network="of_tomorrow")
+    (tmp_path / "text.onnx").write_text("no model")
+    for start, error, message in (
+        (tmp_path / "other.onnx", ConfigError, "is a johnson, not a onestroke; use --network johnson"),
+        (tmp_path / "newer.onnx", ModelError, "newer.onnx: its weights are not those of a of_tomorrow of today"),
+        (tmp_path / "text.onnx", ModelError, "not an ONNX model"),
+        ("no_such_style", ModelError, "no such model file, nor a style in the box"),
+    ):
+        with pytest.raises(error, match=message):
+            starting_weights(str(start), "onestroke", ["new"])
+    with pytest.raises(ConfigError, match="int8"):
+        starting_weights(str(tmp_path / "bytes.onnx"), "johnson", ["new"])
+    place = [str(painting), "--content", str(photos), "--out", str(tmp_path / "run")]
+    assert cli("train", [*place, *SMALL, "--start", "no_such_style", "--steps", "1"]) == 2
+    assert "no_such_style" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_the_weights_of_another_version_are_refused(tmp_path, monkeypatch):
+    exported("tiny", tmp_path / "m.onnx")
+    wider = partial(
+        networks.onestroke, half=32, quarter=64, inner=32, blocks=4, upper=16, eighth=32, deep_inner=8, deep_blocks=1
+    )
+    monkeypatch.setitem(networks.NETWORKS, "tiny", networks.Network(wider, 2, 8, 42))
+    with pytest.raises(ModelError, match="export it again"):
+        starting_weights(str(tmp_path / "m.onnx"), "tiny", ["new"])
+
+
+def test_a_model_of_version_0_1_begins_its_own_kind_only(tmp_path):
+    exported("tiny-0.1", tmp_path / "old.onnx")
+    assert starting_weights(str(tmp_path / "old.onnx"), "tiny-0.1", ["new"])
+    with pytest.raises(ConfigError, match=r"is a tiny-0\.1, not a tiny; use --network tiny-0\.1"):
+        starting_weights(str(tmp_path / "old.onnx"), "tiny", ["new"])
+
+
+def test_styles_begin_with_their_own_norms_or_with_the_mean_of_all(tmp_path):
+    net = moved(networks.build("tiny", styles=2))
+    card = export.make_card("both", "tiny", net, painting="", license="", styles=["wave", "scream"])
+    export.export(net, card, tmp_path / "both.onnx")
+    found = starting_weights(str(tmp_path / "both.onnx"), "tiny", ["scream", "new"])
+    state = net.state_dict()
+    norms = [name for name in state if name.endswith("affine")]
+    assert norms
+    for name in norms:
+        torch.testing.assert_close(found[name], torch.stack([state[name][1], state[name].mean(0)]), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("style", bundled.names())
+def test_the_recipes_in_the_box_can_be_followed_in_order(style):
+    """Each begins with random weights, or with a style that can be made before it."""
+    before = []
+    while style != "none":
+        assert style not in before
+        before.append(style)
+        style = read_yaml(f"configs/styles/{style}.yaml")["start"]
