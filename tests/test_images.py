@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from onestroke.errors import ImageError
-from onestroke.images import Picture, find_images, read_image, resize, save_image
+from onestroke.images import WRITABLE, Picture, find_images, read_image, resize, save_image
 from onestroke.samples.scenes import draw
 
 RGB = draw(3, 60)[:40]
@@ -136,3 +136,48 @@ def test_heic_is_read(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(ImageError, match="pip install pillow-heif"):
         read_image(tmp_path / "phone.heic")
+
+
+def camera_exif():
+    exif = Image.Exif()
+    exif[0x010F] = "Camera"
+    exif.get_ifd(0x8769)[0x9003] = "2020:01:01 00:00:00"
+    exif.get_ifd(0x8825)[1] = "N"
+    return exif
+
+
+def test_a_tiff_of_a_camera_keeps_what_it_can_hold(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / "camera.jpg", exif=camera_exif())
+    picture = read_image(tmp_path / "camera.jpg")
+    assert save_image(tmp_path / "out.jpg", RGB, like=picture) == []
+    (note,) = save_image(tmp_path / "out.tif", RGB, like=picture)
+    assert "settings" in note and "place" in note and "TIFF" in note
+    with Image.open(tmp_path / "out.tif") as made:
+        assert made.getexif()[0x010F] == "Camera"
+    with Image.open(tmp_path / "out.jpg") as made:
+        assert made.getexif().get_ifd(0x8825)[1] == "N"
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("suffix", sorted(WRITABLE))
+@pytest.mark.parametrize(
+    "like",
+    [
+        Picture(RGB, info={"dpi": (2**32 - 1, 2**32 - 1)}),
+        Picture(RGB, info={"dpi": (float("inf"), 1)}),
+        Picture(RGB, exif=b"garbage"),
+        Picture(RGB, exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x99\0\xff\xff\xff\x7f\0\0\0\0"),
+    ],
+)
+def test_no_metadata_costs_the_picture(like, suffix, tmp_path):
+    save_image(tmp_path / f"x{suffix}", RGB, like=like)
+    assert read_image(tmp_path / f"x{suffix}").rgb.shape == RGB.shape
+
+
+def test_a_resolution_in_an_unknown_unit_is_read(tmp_path):
+    exif = Image.Exif()
+    exif[0x0128], exif[0x011A] = 7, 72.0
+    Image.fromarray(RGB).save(tmp_path / "x.jpg", exif=exif)
+    picture = read_image(tmp_path / "x.jpg")
+    for suffix in WRITABLE:
+        save_image(tmp_path / f"out{suffix}", RGB, like=picture)

@@ -69,3 +69,11 @@ def test_a_style_in_the_box_is_called_by_its_name(tmp_path, photo):
     assert cli("stylize", ["great_wave", str(tmp_path / "cat.png"), "--device", "cpu"]) == 0
     with Image.open(tmp_path / "cat-great_wave.png") as painted:
         assert painted.size == photo.shape[1::-1]
+
+
+def test_a_sheet_replaces_nothing_unasked(tmp_path, photo, capsys):
+    place = tmp_path / "cat.png"
+    Image.fromarray(photo).save(place)
+    before = place.read_bytes()
+    assert cli("styles", ["--sheet", str(place), "-o", str(place)]) == 2
+    assert place.read_bytes() == before and "--overwrite" in capsys.readouterr().err

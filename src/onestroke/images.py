@@ -6,6 +6,7 @@ import importlib
 import io
 import os
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ MORE_LIGHT, MORE_COLOR, DULL = 1.25, 1.3, 60.0
 _WITH_ALPHA = ("PNG", "WEBP", "TIFF", "AVIF")
 _WITH_EXIF = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF")
 _ORIENTATION = 0x0112
+_NAMES = {"exif": "EXIF", "xmp": "XMP", "dpi": "its resolution"}
+# Parts of EXIF that libtiff does not write, and warns about.
+_SUB_IFDS = {0x8769: "the camera's settings", 0x8825: "its place", 0xA005: "EXIF's interoperability table"}
 _JPEG_SEGMENT = 65_000  # bytes
 # EXIF fields that describe the stored pixels, which saving describes anew (TIFF would otherwise take the old layout).
 _LAYOUT_TAGS = (0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C, 0x013D, 0x0142, 0x0143,
@@ -91,8 +95,7 @@ def _open_heic(path: str | Path) -> None:
 def to_picture(image: Image.Image) -> Picture:
     """An open Pillow image as `read_image` would give it. Raises what Pillow's decoders do; the image may be turned."""
     image.load()
-    exif = image.getexif()
-    ImageOps.exif_transpose(image, in_place=True)  # a copy would cost four bytes a pixel, as would convert() below
+    exif = _upright(image)
     info: dict[str, Any] = {key: image.info[key] for key in ("dpi", "xmp") if key in image.info}  # xmp told a turn too
     for tag in (_ORIENTATION, *_LAYOUT_TAGS):
         exif.pop(tag, None)
@@ -103,6 +106,16 @@ def to_picture(image: Image.Image) -> Picture:
         alpha = np.asarray(upright.getchannel("A"))
     rgb = np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
     return Picture(rgb, alpha, exif.tobytes() if len(exif) else b"", info)
+
+
+def _upright(image: Image.Image) -> Image.Exif:
+    """Turn the image as its EXIF says, and return that; where it is damaged, the picture stays as it lies."""
+    try:
+        exif = image.getexif()
+        ImageOps.exif_transpose(image, in_place=True)  # a copy would cost four bytes a pixel, as would convert() later
+    except Exception:  # Pillow raises anything over a damaged one
+        return Image.Exif()
+    return exif
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
@@ -132,34 +145,73 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         return image
 
 
-def save_image(path: str | Path, rgb: Array, like: Picture | None = None, quality: int = 95) -> None:
+def save_image(path: str | Path, rgb: Array, like: Picture | None = None, quality: int = 95) -> list[str]:
     """Write `rgb` uint8 [H, W, 3], atomically: a temporary name beside `path`, then a rename.
 
     `like` lends alpha (flattened over white where the format has none), EXIF, resolution and, for JPEG, WebP and AVIF, XMP.
-    Raises ImageError for an unknown extension or a place that cannot be written.
+    Metadata that the format cannot take is left out; returns a line for the user about it. Raises ImageError for an
+    unknown extension or a place that cannot be written.
     """
     path = Path(path)
     kind = output_format(path)
-    image = Image.fromarray(rgb)
+    image = _with_alpha(rgb, None if like is None else like.alpha, kind)
     options: dict[str, Any] = {"quality": quality} if kind in ("JPEG", "WEBP", "AVIF") else {}
-    if like is not None:
-        options |= {key: value for key, value in like.info.items() if key == "dpi" or kind in ("JPEG", "WEBP", "AVIF")}
-        if like.exif and kind in _WITH_EXIF:
-            options["exif"] = like.exif
-        if like.alpha is not None:
-            image.putalpha(Image.fromarray(like.alpha))
-            if kind not in _WITH_ALPHA:
-                white = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(white, image).convert("RGB")
-    if kind == "JPEG":  # holds no more in one piece; better without than not at all
-        options = {key: value for key, value in options.items() if key == "quality" or len(value) < _JPEG_SEGMENT}
     if kind == "TIFF":
         options["compression"] = "tiff_adobe_deflate"
+    known, lost = _metadata(like, kind) if like is not None else ({}, [])
     try:
         with replacing(path) as temporary:
-            image.save(temporary, format=kind, **options)
-    except (OSError, ValueError) as error:
+            lost += _save(image, temporary, kind, options, known)
+    except Exception as error:  # OSError, or whatever Pillow's writers raise
         raise ImageError(f"{path}: cannot be written ({because(error)})") from None
+    return [f"{path}: written without {' and '.join(lost)}, which {kind} cannot hold"] if lost else []
+
+
+def _save(image: Image.Image, path: Path, kind: str, options: dict[str, Any], known: dict[str, Any]) -> list[str]:
+    """Save with as much of the metadata as can be written; returns the names of the rest."""
+    lost: list[str] = []
+    while True:
+        try:
+            image.save(path, format=kind, **options, **known)
+            return lost
+        except OSError:  # the disk, not the metadata
+            raise
+        except Exception:  # RuntimeError, struct.error, ValueError, OverflowError, ...
+            if not known:
+                raise
+            name = next(key for key in ("exif", "xmp", "dpi") if key in known)
+            del known[name]
+            lost.append(_NAMES[name])
+
+
+def _with_alpha(rgb: Array, alpha: Array | None, kind: str) -> Image.Image:
+    """With its alpha, or over white where the format has none."""
+    image = Image.fromarray(rgb)
+    if alpha is None:
+        return image
+    image.putalpha(Image.fromarray(alpha))
+    if kind in _WITH_ALPHA:
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _metadata(like: Picture, kind: str) -> tuple[dict[str, Any], list[str]]:
+    """What a format is told besides the pixels, and the names of what it cannot hold."""
+    known = {key: value for key, value in like.info.items() if key == "dpi" or kind in ("JPEG", "WEBP", "AVIF")}
+    lost: list[str] = []
+    if like.exif and kind in _WITH_EXIF:
+        known["exif"] = like.exif
+    if kind == "TIFF" and like.exif:
+        exif = Image.Exif()
+        with suppress(Exception):  # damaged: Pillow raises anything
+            exif.load(like.exif)
+            lost = [_SUB_IFDS[tag] for tag in _SUB_IFDS if exif.pop(tag, None) is not None]
+            known["exif"] = exif.tobytes()
+    if kind == "JPEG":  # holds no more in one piece; better without than not at all
+        large = [key for key in ("exif", "xmp") if len(known.get(key, b"")) >= _JPEG_SEGMENT]
+        lost += [_NAMES[key] for key in large]
+        known = {key: value for key, value in known.items() if key not in large}
+    return known, lost
 
 
 def output_format(path: Path) -> str:

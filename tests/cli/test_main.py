@@ -1,7 +1,10 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from onestroke.cli.main import VERBS, main
 
@@ -27,3 +30,34 @@ def test_help_of_a_verb_imports_nothing_heavy(verb):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--" in done.stdout
+
+
+def command(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "onestroke", *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE, **options
+    )
+
+
+def test_a_reader_that_leaves_ends_nothing():
+    """As `onestroke styles | head -1` does, but with a pipe that is closed before anything is written."""
+    with command("styles") as process:
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+def test_a_full_output_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "onestroke", "styles"], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 0
+    assert b"No space left" in done.stderr and done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_letters_that_a_terminal_lacks_do_not_cost_the_picture(encoding, tmp_path):
+    photo = tmp_path / "\u732b\u00e9.png"
+    Image.new("RGB", (40, 30), "teal").save(photo)
+    process = command("stylize", "great_wave", str(photo), "--device", "cpu", env=os.environ | {"PYTHONIOENCODING": encoding})
+    out, error = process.communicate()
+    assert process.returncode == 0 and b"Traceback" not in error
+    assert photo.with_name("\u732b\u00e9-great_wave.png").is_file() and b"great_wave.png" in out

@@ -1,4 +1,5 @@
 import os
+import pickle
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from onestroke.errors import ConfigError, ImageError, ModelError
 from onestroke.images import read_image
 from onestroke.inference.session import open_model
 from onestroke.inference.stylizer import Stylizer
+from onestroke.jobs import engine
 from onestroke.jobs.plan import plan
 from onestroke.samples.scenes import draw
 
@@ -179,3 +181,51 @@ def test_stylizing_never_imports_torch(model, photo):
 def test_no_warning_about_cuda_without_a_gpu(model, photo, capfd):
     open_model(model)
     assert "CUDA" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("strength", [-0.1, 5, float("nan"), float("inf"), "1", None])
+def test_a_strength_that_was_not_trained_is_refused(style, strength):
+    with pytest.raises(ConfigError, match="strength"):
+        style(PHOTO, strength=strength)
+
+
+@pytest.mark.parametrize("wrong", [{"memory": -1}, {"memory": 0}, {"device": "gpu"}])
+def test_arguments_that_cannot_be_are_refused(model, wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Stylizer(model, **({"device": "cpu"} | wrong))
+
+
+@pytest.mark.parametrize("wrong", [None, [1, 2], "photo.png"])
+def test_what_is_no_array_is_refused(style, wrong):
+    with pytest.raises(ImageError, match=type(wrong).__name__):
+        style(wrong)
+
+
+def test_a_stylizer_goes_to_another_process(style):
+    again = pickle.loads(pickle.dumps(style))
+    assert np.array_equal(again(PHOTO), style(PHOTO))
+
+
+def test_one_bad_file_stops_no_folder_whatever_it_raises(model, tmp_path, monkeypatch, capsys):
+    for name in ("a.png", "b.png", "c.png"):
+        Image.fromarray(PHOTO).save(tmp_path / name)
+
+    def read(path):
+        if path.name == "b.png":
+            raise KeyError("a fault\nin a decoder")
+        return read_image(path)
+
+    monkeypatch.setattr(engine, "read_image", read)
+    assert cli(["stylize", str(model), str(tmp_path), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
+    line = next(line for line in capsys.readouterr().err.splitlines() if "skipped" in line)
+    assert "b.png" in line and "KeyError" in line
+
+
+def test_one_photo_needs_no_part_that_is_for_videos(model, photo):
+    code = (
+        f"import sys\nfrom onestroke.cli.main import main\nassert main(['stylize', {str(model)!r}, {str(photo)!r}]) == 0\n"
+        "video = {'av', 'torch'} & set(sys.modules)\nassert not video, video"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -416,3 +416,27 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tiny, clip, t
     error = capfd.readouterr().err
     assert message in error and "Traceback" not in error and len(error.splitlines()) <= 2
     assert not any(p.name.startswith((".x", "x.")) for p in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_tags_that_are_no_utf8_are_kept_as_they_are(painter, tmp_path, suffix):
+    path = make_clip(tmp_path / f"clip{suffix}", STEADY)
+    options = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
+    tagged = tmp_path / f"tagged{suffix}"
+    with av.open(str(path)) as source, av.open(str(tagged), "w", **options) as out:
+        out.metadata["title"] = b"Caf\xe9".decode("utf-8", "surrogateescape")
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    assert b"Caf\xe9" in tagged.read_bytes()
+    render(painter, str(tagged), tmp_path / f"out{suffix}", Settings(), go_on)
+    assert b"Caf\xe9" in (tmp_path / f"out{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["out.gif", "out/%03d.png"])
+def test_what_cannot_be_resumed_is_not_said_to_be(painter, tmp_path, name):
+    path = make_clip(tmp_path / "clip.mp4", STEADY)
+    report = render(painter, str(path), tmp_path / name, Settings(), lambda done, total: done >= 2)
+    assert report.stopped and not report.resumable

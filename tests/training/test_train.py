@@ -358,3 +358,54 @@ def test_bad_input_is_one_line_and_exit_code_2(flags, message, painting, photos,
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not out.exists()
+
+
+def test_killed_before_the_first_save_and_resumed_gives_the_same_weights(tmp_path, painting, photos, finished):
+    """The first checkpoint, of step 0, holds the weights that the run began with."""
+    out = tmp_path / "killed"
+    code = (
+        "import os, sys\nfrom onestroke.cli.main import run\nfrom onestroke.training.module import StyleModule\n"
+        "StyleModule.training_step = lambda *a: os._exit(9)\nsys.exit(run('train', sys.argv[1:]))"
+    )
+    given = arguments(painting, photos, out, "--steps", "24", "--save-every", "7")
+    assert subprocess.run([sys.executable, "-c", code, *given], capture_output=True, check=False).returncode == 9
+    assert load_checkpoint(out / "last.ckpt")["global_step"] == 0
+    assert cli("train", ["--out", str(out), "--resume"]) == 0
+    assert_same_weights(out, finished)
+
+
+@pytest.mark.parametrize("change", ["lost", "renamed"])
+def test_a_checkpoint_of_other_weights_is_refused(finished, tmp_path, capsys, change):
+    run = shutil.copytree(finished, tmp_path / "run")
+    saved = torch.load(run / "last.ckpt", weights_only=True)
+    name = next(key for key in saved["state_dict"] if key.startswith("net."))
+    value = saved["state_dict"].pop(name)
+    if change == "renamed":
+        saved["state_dict"][f"{name}.old"] = value
+    torch.save(saved, run / "last.ckpt")
+    assert cli("train", ["--out", str(run), "--resume", "--steps", "30"]) == 2
+    assert name in capsys.readouterr().err
+
+
+def test_an_export_replaces_only_models_of_ours(finished, tmp_path, capsys):
+    place = tmp_path / "keep.onnx"
+    place.write_bytes(b"somebody's work")
+    assert cli("export", [str(finished), "-o", str(place)]) == 2
+    assert place.read_bytes() == b"somebody's work" and "--overwrite" in capsys.readouterr().err
+    assert cli("export", [str(finished), "-o", str(place), "--overwrite"]) == 0
+    assert cli("export", [str(finished), "-o", str(place)]) == 0
+
+
+def test_a_run_goes_into_no_folder_that_holds_something_else(painting, photos, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert cli("train", arguments(painting, photos, tmp_path, "--steps", "1")) == 2
+    assert "holds files" in capsys.readouterr().err and [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_time_is_counted_once_where_a_run_goes_back():
+    clock = Clock(600.0, time.monotonic() - 100, lambda config: None)
+    clock.load_state_dict({"elapsed": 50.0})  # resumed
+    clock.on_train_start(None, None)
+    assert clock.elapsed() == pytest.approx(150, abs=5)
+    clock.load_state_dict({"elapsed": 120.0})  # gone back after a divergence
+    assert clock.elapsed() == pytest.approx(150, abs=5)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import io
 import sys
+import warnings
 from collections.abc import Sequence
 
-from onestroke.errors import OnestrokeError
+from onestroke.cli.output import Output
+from onestroke.errors import OnestrokeError, because
 
 # verb -> what it does; each lives in the module of its name, imported only when called, so that --help stays instant.
 VERBS = {
@@ -26,6 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in VERBS:
         return run(given[0], given[1:])
+    with Output():
+        return _about(given)
+
+
+def _about(given: Sequence[str]) -> int:
     lines = "\n".join(f"  {verb:9} {text}" for verb, text in VERBS.items())
     usage = f"usage: onestroke VERB ...\n\n{lines}\n\n`onestroke VERB --help` tells more."
     if not given or given[0] in ("-h", "--help", "help"):
@@ -41,17 +47,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(verb: str, arguments: Sequence[str]) -> int:
-    """Run `verb` with its arguments."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # file names that are no valid UTF-8 go out as they came in
-    module = importlib.import_module(f"onestroke.cli.{verb}")
+    """Run `verb` with its arguments; returns the exit code."""
+    warnings.filterwarnings("ignore", message="Corrupt EXIF", module="PIL")  # what it costs is said where it matters
+    with Output() as output:
+        code = _run(verb, arguments)
+    if output.error:
+        print(f"onestroke {verb}: standard output cannot be written ({because(output.error)})", file=sys.stderr)
+    return code
+
+
+def _run(verb: str, arguments: Sequence[str]) -> int:
     try:
-        return int(module.main(arguments))
+        return int(importlib.import_module(f"onestroke.cli.{verb}").main(arguments))
     except OnestrokeError as error:
         print(f"onestroke {verb}: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        print(f"onestroke {verb}: needs the package {error.name!r}; run `pip install 'onestroke[train]'`", file=sys.stderr)
+        print(f'onestroke {verb}: needs the package {error.name!r}; pip install "onestroke[train]"', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nonestroke {verb}: interrupted", file=sys.stderr)

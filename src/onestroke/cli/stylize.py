@@ -99,8 +99,7 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(f"{live}: is shown live and not stored; leave out -o, --codec, --quality and --resume")
     jobs = [] if live else plan(flags.inputs, flags.out, bundled.path(flags.model).stem, flags.overwrite, settings)
     stylizer = Stylizer(flags.model, flags.device, flags.memory, flags.style)
-    if not 0 <= flags.strength <= stylizer.card.strongest:
-        raise ConfigError(f"strength: {flags.strength:g} is out of range; use 0 to {stylizer.card.strongest:g}")
+    stylizer.check_strength(flags.strength)
 
     from rich.console import Console
 
@@ -142,6 +141,8 @@ def _tell(done: Done, jobs: int, console: Console) -> None:
         console.print(f"skipped: {done.error}", style="red", markup=False)
         return
     target, report = done.job.target, done.report
+    for note in done.notes:
+        console.print(note, style="yellow", markup=False)
     if report:
         for note in report.notes:
             console.print(f"{target.name}: {note}", style="yellow", markup=False)
@@ -150,7 +151,7 @@ def _tell(done: Done, jobs: int, console: Console) -> None:
         scenes = f", {len(report.cuts)} scene cuts" if report.cuts else ""
         console.print(f"{target.name}: {report.frames} frames{scenes}", style="dim", markup=False)
         if report.stopped:
-            more = "; --resume goes on" if report.resumable else ""
+            more = "; --resume goes on" if report.resumable else "; --resume starts it over"
             console.print(f"{target.name}: {report.stopped} after {report.frames} frames{more}", style="red", markup=False)
     if jobs == 1 and str(target) != "-":
         print(target)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from onestroke.config import schema
+from onestroke.config.cache import MOST, photo_folder, size
 from onestroke.config.training import TrainConfig
 
 EXAMPLES = """examples:
@@ -20,8 +21,15 @@ EXAMPLES = """examples:
 
 def parser() -> argparse.ArgumentParser:
     """All flags: one per field of TrainConfig."""
+    folder = photo_folder()
+    kept = (
+        f"decoded photos are kept in {folder} ({size(folder) / 1e9:.1f} GB, at most {MOST / 1e9:.0f}; ONESTROKE_CACHE moves it)"
+    )
     made = argparse.ArgumentParser(
-        prog="onestroke train", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="onestroke train",
+        description=__doc__,
+        epilog=f"{EXAMPLES}\n{kept}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("painting", nargs="*", help="the style images' files; none: a painting of ours")
     made.add_argument("--config", metavar="YAML", help="a file of settings; flags win over it")

@@ -1,17 +1,47 @@
-"""Where what is slow to make, or to download, is kept."""
+"""Where what is slow to make, or to download, is kept, and how much of it."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
+import platformdirs
+
+MOST = 10 * 10**9  # bytes of decoded photos
 
 
 def cache_folder() -> Path:
     """ONESTROKE_CACHE, or onestroke/ in the user's cache folder."""
     if folder := os.environ.get("ONESTROKE_CACHE"):
         return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "onestroke"
+    return platformdirs.user_cache_path("onestroke", appauthor=False)
+
+
+def photo_folder() -> Path:
+    """Where decoded photos are kept."""
+    return cache_folder() / "photos"
+
+
+def size(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(path.stat().st_size for path in folder.glob("*")) if folder.is_dir() else 0
+
+
+def bound(folder: Path, used: Path, most: int = MOST) -> None:
+    """Delete what was longest not used, with what belongs to it (the same stem), until `most` bytes are left.
+
+    `used` is in use, and stays. A file that another program holds open on Windows stays too.
+    """
+    with suppress(OSError):
+        os.utime(used)
+    left = size(folder)
+    for path in sorted(folder.glob(f"*{used.suffix}"), key=lambda path: path.stat().st_mtime):
+        if left <= most:
+            return
+        if path.stem != used.stem:
+            for part in folder.glob(f"{path.stem}.*"):
+                with suppress(OSError):
+                    bytes_freed = part.stat().st_size
+                    part.unlink()
+                    left -= bytes_freed

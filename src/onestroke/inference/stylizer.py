@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from onestroke import bundled
 from onestroke.card import ModelCard
-from onestroke.errors import ImageError
+from onestroke.errors import ConfigError, ImageError
 from onestroke.images import Array, with_colors_of
 from onestroke.inference.brush import AUTO, Brush, paint_in_octaves
 from onestroke.inference.memory import free_memory
 from onestroke.inference.session import mix, open_model
 from onestroke.inference.tiling.executor import MB, Tiler
 
+DEVICES = ("auto", "cpu", "cuda")
 # Bytes a pixel that no network here exceeds: below it the graph need not be read to know that a picture fits.
 _HUNGRIEST = 850
 # Bytes on a GPU, where nothing tells what is free without one more library.
@@ -32,14 +35,23 @@ class Stylizer:
     `model` is a file or the name of a bundled style; `device` is "auto", "cpu" or "cuda". `memory`, in MB, is what
     painting may take beside the picture and its result (None: half of what is free); a picture that needs more is painted
     in strips that show no seams. `style`, of a model with several: one of them, or a mix, "a:0.7,b:0.3" (default: the
-    first). Raises ModelError, and ConfigError for a style that the model lacks.
+    first). Raises ModelError, and ConfigError for a style that the model lacks, or another value that cannot be.
     """
 
     def __init__(self, model: str | Path, device: str = "auto", memory: int | None = None, style: str = "") -> None:
+        if device not in DEVICES:
+            raise ConfigError(f"device: unknown {device!r}; choose from {', '.join(DEVICES)}")
+        if memory is not None and not memory >= 1:
+            raise ConfigError(f"memory: {memory} is too little; use MB, 1 or more")
+        self._arguments = model, device, memory, style
         self.model = open_model(model, device)
         self._memory, self._styles = memory, mix(style, self.model.card)
         # The frames of a video share one strength, and so one reading of the graph.
         self._tiler = lru_cache(1)(partial(Tiler, self.model, bundled.path(model), styles=self._styles))
+
+    def __reduce__(self) -> tuple[type[Stylizer], tuple[Any, ...]]:
+        """Another process opens the model anew: a session of ONNX Runtime cannot be sent."""
+        return type(self), self._arguments
 
     @property
     def card(self) -> ModelCard:
@@ -51,8 +63,12 @@ class Stylizer:
 
         strength: 0 gives the photo, 1 the style. keep_colors: lightness from the style, color from the photo.
         brush: how large the strokes are on photos larger than what the network was trained for (see Brush).
-        Raises ImageError for another shape or type, MemoryError where there is less memory than it was to use.
+        Raises ImageError for another shape or type, ConfigError for a strength beyond what the model was trained for,
+        MemoryError where there is less memory than it was to use.
         """
+        self.check_strength(strength)
+        if not isinstance(photo, np.ndarray):
+            raise ImageError(f"expected a uint8 RGB array [H, W, 3] or [N, H, W, 3], got a {type(photo).__name__}")
         if photo.dtype != np.uint8 or photo.ndim not in (3, 4) or photo.shape[-1] != 3 or 0 in photo.shape:
             raise ImageError(f"expected a uint8 RGB array [H, W, 3] or [N, H, W, 3], got {photo.dtype} {list(photo.shape)}")
         photos = photo if photo.ndim == 4 else photo[None]
@@ -68,6 +84,11 @@ class Stylizer:
                 for top in range(0, len(p), _ROWS):
                     s[top : top + _ROWS] = with_colors_of(p[top : top + _ROWS], s[top : top + _ROWS])
         return stylized if photo.ndim == 4 else stylized[0]
+
+    def check_strength(self, strength: float) -> None:
+        """Raise ConfigError for a strength that this model cannot paint."""
+        if not (isinstance(strength, Real) and 0 <= strength <= self.card.strongest):
+            raise ConfigError(f"strength: {strength} is out of range; use 0 to {self.card.strongest:g}")
 
     def _one(self, photo: Array, strength: float) -> Array:
         """[H, W, 3] to the same shape, at its own scale."""

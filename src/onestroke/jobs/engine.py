@@ -4,47 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from onestroke.errors import ImageError, OnestrokeError
+from onestroke.errors import ImageError, OnestrokeError, because
 from onestroke.images import read_image, resize, resize_to, save_image
 from onestroke.inference.stylizer import Stylizer
-from onestroke.jobs.painter import Report, Watch
 from onestroke.jobs.plan import Job
-from onestroke.jobs.render import render
 from onestroke.jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from onestroke.jobs.painter import Report, Watch
 
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a job: skipped for an `error`, or done, for videos with a `report`."""
+    """What became of a job: skipped for an `error`, or done, for videos with a `report`; `notes` are lines for the user."""
 
     job: Job
     error: OnestrokeError | None = None
     report: Report | None = None
+    notes: Sequence[str] = ()
 
 
 def stylize_files(stylizer: Stylizer, jobs: Sequence[Job], settings: Settings, watch: Watch) -> Iterator[Done]:
-    """Do the jobs in turn, skipping those that fail. `watch` is called along the frames of videos.
+    """Do the jobs in turn, skipping those that fail, whatever they raise. `watch` is called along the frames of videos.
 
     The size, alpha and metadata of pictures are kept.
     """
     for job in jobs:
         try:
-            if job.is_video:
-                yield Done(job, report=render(stylizer, str(job.source), job.target, settings, watch))
-            else:
-                _stylize_picture(stylizer, job, settings)
-                yield Done(job)
-        except OnestrokeError as error:
-            yield Done(job, error)
-        except MemoryError as error:
-            yield Done(job, ImageError(f"{job.source}: {error}"))
+            yield _do(stylizer, job, settings, watch)
+        except Exception as error:
+            yield Done(job, _told(job, error))
 
 
-def _stylize_picture(stylizer: Stylizer, job: Job, settings: Settings) -> None:
+def _told(job: Job, error: Exception) -> OnestrokeError:
+    """Any exception as one of ours, which names the file."""
+    if isinstance(error, OnestrokeError):
+        return error
+    if isinstance(error, MemoryError):
+        return ImageError(f"{job.source}: {error}")
+    return OnestrokeError(f"{job.source}: {type(error).__name__}: {because(error)}")
+
+
+def _do(stylizer: Stylizer, job: Job, settings: Settings, watch: Watch) -> Done:
+    if not job.is_video:
+        return Done(job, notes=_stylize_picture(stylizer, job, settings))
+    from onestroke.jobs.render import render  # FFmpeg and its threads, which a photo does not need
+
+    return Done(job, report=render(stylizer, str(job.source), job.target, settings, watch))
+
+
+def _stylize_picture(stylizer: Stylizer, job: Job, settings: Settings) -> Sequence[str]:
+    """Returns what is to be said about the picture written."""
     picture = read_image(job.source)
     if settings.size:
         picture.rgb = resize(picture.rgb, longer=settings.size)
         if picture.alpha is not None:
             picture.alpha = resize_to(picture.alpha, *picture.rgb.shape[:2])
-    save_image(job.target, stylizer(picture.rgb, settings.strength, settings.keep_colors, settings.brush), like=picture)
+    stylized = stylizer(picture.rgb, settings.strength, settings.keep_colors, settings.brush)
+    return save_image(job.target, stylized, like=picture)

@@ -93,6 +93,5 @@ def _mark(target: Path, report: Report) -> None:
     folder = parts_folder(target)
     if report.stopped:
         folder.mkdir(exist_ok=True)
-        report.resumable = True
     else:
         shutil.rmtree(folder, ignore_errors=True)

@@ -20,6 +20,7 @@ from onestroke.errors import VideoError
 from onestroke.media.clip import Clip
 from onestroke.media.encoder import Encoding
 from onestroke.media.frames import fraction
+from onestroke.media.opening import TAGS
 from onestroke.media.source import as_file
 from onestroke.media.target import CONTAINERS
 
@@ -37,7 +38,7 @@ def join(
     """
     with ExitStack() as stack:
         first = stack.enter_context(av.open(as_file(segments[0])))
-        source = stack.enter_context(av.open(as_file(original))) if original else None
+        source = stack.enter_context(av.open(as_file(original), **TAGS)) if original else None
         out = stack.enter_context(open_output(as_file(target), target.suffix.lower(), clip))
         streams, notes = _streams(out, source, painted, first.streams.video[0], clip, encoding)
         video = _painted(segments, times, end, clip, streams.pop(painted))
@@ -57,7 +58,8 @@ def open_output(target: str, suffix: str, clip: Clip) -> OutputContainer:
     elif suffix in (".mkv", ".webm"):
         # sound may begin before 0, to warm its decoder up; Matroska would move everything to have it begin at 0
         options = {"avoid_negative_ts": "disabled"}
-    return av.open(target, "w", format=CONTAINERS[suffix], options=options)
+    opened: OutputContainer = av.open(target, "w", format=CONTAINERS[suffix], options=options, **TAGS)
+    return opened
 
 
 def copy_about(out: OutputContainer, original: InputContainer) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -13,19 +15,27 @@ from av.video.stream import VideoStream
 from onestroke.errors import VideoError, because
 from onestroke.media.source import SEQUENCE, STDIN, as_file, frame_numbers
 
+# Tags that are no valid UTF-8 come in, and go out, as they are: from PyAV 19 on without asking.
+TAGS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
 
-def open_input(source: str, rate: Fraction | None) -> av.container.InputContainer:
+
+def open_input(source: str, rate: Fraction | None) -> InputContainer:
     """Open a file, "-" for standard input, or a numbered sequence at `rate` frames a second. Raises VideoError."""
     try:
         if source == STDIN:
-            return av.open("pipe:0")
+            return _open("pipe:0")
         if SEQUENCE.search(Path(source).name):
             start = str(_check_sequence(Path(source)))
             return av.open(source, format="image2", options={"framerate": str(rate or 25), "start_number": start})
-        return av.open(as_file(source))
+        return _open(as_file(source))
     except FFmpegError as error:
         name = "standard input" if source == STDIN else source
         raise VideoError(f"{name}: not a video, or a damaged one ({because(error)})") from None
+
+
+def _open(source: str) -> InputContainer:
+    opened: InputContainer = av.open(source, **TAGS)
+    return opened
 
 
 def _check_sequence(pattern: Path) -> int:
@@ -39,7 +49,7 @@ def _check_sequence(pattern: Path) -> int:
     return numbers[0]
 
 
-def choose_video(container: av.container.InputContainer, name: str) -> VideoStream:
+def choose_video(container: InputContainer, name: str) -> VideoStream:
     """The main video stream; a cover picture is none. Raises VideoError, saying `name`."""
     videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not videos:

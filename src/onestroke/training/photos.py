@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from onestroke.config.cache import cache_folder
+from onestroke.config.cache import bound, photo_folder
 from onestroke.errors import DataError, ImageError, because
 from onestroke.files import replacing
 from onestroke.images import Array, find_images, read_image, resize
@@ -101,7 +101,7 @@ def load_folder(folder: Path, size: int, progress: Callable[[int, int], Any] | N
     sources = folder_sources(folder)
     stats = [(name, (folder / name).stat().st_size, (folder / name).stat().st_mtime_ns) for name, _ in sources]
     key = hashlib.sha256(json.dumps([str(folder.resolve()), size, KEPT_SCALE, stats]).encode()).hexdigest()[:16]
-    path = cache_folder() / "photos" / f"{key}.u8"
+    path = photo_folder() / f"{key}.u8"
     if not path.with_suffix(".json").is_file():
         try:
             _fill_cache(path, folder, sources, size, progress)
@@ -109,6 +109,7 @@ def load_folder(folder: Path, size: int, progress: Callable[[int, int], Any] | N
             raise DataError(
                 f"{path.parent}: the photo cache cannot be written ({because(error)}); set ONESTROKE_CACHE"
             ) from None
+    bound(path.parent, path)
     meta = json.loads(path.with_suffix(".json").read_text())
     return Photos(np.memmap(path, np.uint8, "r"), [tuple(entry) for entry in meta["index"]], meta["skipped"])
 
