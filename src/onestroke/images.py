@@ -20,10 +20,6 @@ from onestroke.files import replacing
 
 Array = NDArray[np.uint8]
 
-# Pillow's own alarm rings at 89 megapixels; real panoramas are larger, decompression bombs much larger.
-MOST_PIXELS = 500_000_000  # Pillow warns here, and refuses at twice as many
-Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-
 READABLE = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".gif", ".ppm",
                       ".pgm", ".jp2", ".tga", ".heic", ".heif"))  # fmt: skip
 WRITABLE = {
@@ -77,7 +73,8 @@ def read_image(path: str | Path) -> Picture:
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not a picture that can be read") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{path}: larger than {2 * MOST_PIXELS // 10**6} megapixels") from None
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        raise ImageError(f"{path}: larger than {most} megapixels; PIL.Image.MAX_IMAGE_PIXELS sets half the limit") from None
     except IsADirectoryError:
         raise ImageError(f"{path}: a folder, where a picture was expected") from None
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...

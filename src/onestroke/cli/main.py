@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 
+from PIL import Image
+
 from onestroke.cli.output import Output
 from onestroke.errors import OnestrokeError, because
+
+# Pillow warns from here on, and refuses at twice as many. Its own alarm rings at 89 megapixels: panoramas are larger.
+MOST_PIXELS = 500_000_000
 
 # verb -> what it does; each lives in the module of its name, imported only when called, so that --help stays instant.
 VERBS = {
@@ -48,12 +54,19 @@ def _about(given: Sequence[str]) -> int:
 
 def run(verb: str, arguments: Sequence[str]) -> int:
     """Run `verb` with its arguments; returns the exit code."""
-    warnings.filterwarnings("ignore", message="Corrupt EXIF", module="PIL")  # what it costs is said where it matters
+    _set_up()
     with Output() as output:
         code = _run(verb, arguments)
     if output.error:
         print(f"onestroke {verb}: standard output cannot be written ({because(output.error)})", file=sys.stderr)
     return code
+
+
+def _set_up() -> None:
+    """What the program may set and a library may not: other packages' alarms and chatter, for the whole process."""
+    warnings.filterwarnings("ignore", message="Corrupt EXIF", module="PIL")  # what it costs is said where it matters
+    os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder would write a page to the terminal
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
 
 def _run(verb: str, arguments: Sequence[str]) -> int:

@@ -46,7 +46,7 @@ def check(run: Path, target: Path) -> Check:
 
 
 def side_by_side(models: list[Model], repeats: int = REPEATS) -> list[list[float]]:
-    """Seconds of each model for one picture of SIDE x SIDE pixels, in turns, so that all meet the same weather."""
+    """Seconds of each model for one picture of SIDE x SIDE pixels, in turns, so that all meet the same load."""
     photo, seconds = _noise(SIDE, SIDE), [[0.0] * repeats for _ in models]
     for repeat in range(repeats):
         for model, times in zip(models, seconds, strict=True):
@@ -63,8 +63,7 @@ def in_opencv(path: Path, model: Model) -> str:
     if importlib.util.find_spec("cv2") is None:
         return "not installed"
     cv2: Any = importlib.import_module("cv2")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    most = 0
+    most, level = 0, cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         for height, width in ((64, 80), (97, 131)):
             photo = _noise(height, width)
@@ -74,6 +73,8 @@ def in_opencv(path: Path, model: Model) -> str:
             most = max(most, int(np.abs(found.astype(np.int32) - model.run(photo)).max()))
     except (cv2.error, ValueError) as error:
         return f"no ({' '.join(str(getattr(error, 'err', error)).split())[:120]})"
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     return f"runs ({cv2.__version__}; at most {most} of 255 from ONNX Runtime)"
 
 

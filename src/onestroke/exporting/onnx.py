@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ from onestroke.exporting.precision import PRECISIONS, calibration_photos, conver
 from onestroke.exporting.verify import fault, parity
 from onestroke.files import replacing
 from onestroke.images import Array
+from onestroke.logs import quiet
 from onestroke.networks.layers import Framed
 from onestroke.networks.registry import entry, name_of
 from onestroke.networks.wrappers import WRAPPERS
@@ -165,9 +165,8 @@ def _trace(wrapper: nn.Module, card: ModelCard) -> onnx.ModelProto:
     inputs = {"image": image, "strength": torch.tensor(1.0)}
     if card.styles:
         inputs["styles"] = torch.full((len(card.styles),), 1 / len(card.styles))
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), quiet("torch.onnx"), torch.no_grad():
         warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             wrapper,
             tuple(inputs.values()),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from onestroke.card import ModelCard
 from onestroke.errors import DataError, ImageError, ModelError, because
 from onestroke.images import Array, center_crop
 from onestroke.inference.session import as_input
+from onestroke.logs import quiet
 from onestroke.samples.photos import train_photos
 from onestroke.training.photos import folder_sources, read_rgb
 
@@ -132,9 +132,5 @@ def calibration_photos(content: str = "") -> list[Array]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """The quantizer prints its steps and gives advice on models other than ours."""
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
+    with quiet(""), contextlib.redirect_stdout(io.StringIO()):
+        yield

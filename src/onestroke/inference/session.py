@@ -78,7 +78,8 @@ def open_model(name: str | Path, device: str = "auto") -> Model:
     Raises ModelError for a file that is no ONNX model, that is damaged, or that is somebody else's.
     """
     path = bundled.path(name)
-    onnxruntime.set_default_logger_severity(4)  # ONNX Runtime would print what is raised, or said in `note`, below
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # ONNX Runtime would print what is raised, or said in `note`, below
     gpu = device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers() and _gpu_present()
     if device == "cuda" and not gpu:
         raise ModelError("device: cuda asked for, but no NVIDIA GPU (or no onnxruntime-gpu) is here; use --device cpu")
@@ -86,7 +87,7 @@ def open_model(name: str | Path, device: str = "auto") -> Model:
         onnxruntime.preload_dlls()  # finds CUDA and cuDNN where pip put them
     providers = (["CUDAExecutionProvider"] if gpu else []) + ["CPUExecutionProvider"]
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=providers)
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions have no common public base
         raise ModelError(f"{path}: not an ONNX model, or a damaged one ({_first_line(error)})") from None
     card = ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))

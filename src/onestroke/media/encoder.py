@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -87,7 +86,6 @@ class Encoding:
                 f"codec: {self.name} needs {codec.smallest} pixels a side, and the frames are {clip.width} x {clip.height}; "
                 "use h264 in a .mp4, or a larger --size"
             )
-        os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder would write a page to the terminal
         options = dict(codec.options) | ({} if self.quality is None else {"crf": str(self.quality)})
         if pipe and self.name in ("h264", "h265"):
             options["bf"] = "0"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import warnings
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from onestroke.config.training import TrainConfig, style_names
 from onestroke.errors import ConfigError, Diverged, TrainingError, because
 from onestroke.events import Note, Report, Stage, silent
 from onestroke.images import Array, resize, save_image
+from onestroke.logs import quiet
 from onestroke.networks.registry import name_of
 from onestroke.training import callbacks
 from onestroke.training.budget import Clock
@@ -190,15 +190,7 @@ def _trainer(config: TrainConfig, folder: Path, device: torch.device, hooks: lis
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Lightning's hints about workers and loggers do not fit what this program does; quiet while it trains, no longer."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
+    with quiet("pytorch_lightning", "lightning_fabric", "lightning.pytorch"), warnings.catch_warnings():
         for module in ("pytorch_lightning", "lightning_fabric", "torch.utils.data"):
             warnings.filterwarnings("ignore", module=module)
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+        yield
