@@ -22,9 +22,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.images import Array, read_image, resize, save_image
+from onestroke.images import Array, read_image, resize
 from onestroke.inference.stylizer import Stylizer
 from onestroke.samples import scenes
+from onestroke.saving import save_image
 
 AT_ONCE = 1_000_000  # MB: a budget that any picture fits
 SIDE, TILE, HALO = 1024, 256, 48  # of the pictures on the sheet, and of naive tiles

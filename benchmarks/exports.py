@@ -21,9 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from onestroke.exporting.compare import SIDE, in_opencv, side_by_side
-from onestroke.exporting.onnx import WRAPPERS, export_run
+from onestroke.exporting.onnx import export_run
 from onestroke.exporting.precision import PRECISIONS
 from onestroke.inference.session import open_model
+from onestroke.networks.wrappers import WRAPPERS
 
 
 def main() -> None:

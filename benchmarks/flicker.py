@@ -16,6 +16,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,8 @@ def moved_photos(folder: Path, count: int) -> Iterator[Pair]:
             second = _affine(photo, (move[0], move[1] + left, move[2] + top))
             mask = np.zeros((VIEW, VIEW), bool)
             mask[EDGE:-EDGE, EDGE:-EDGE] = True
-            frames = [_noisy(rng, frame) for frame in (first, second)]
-            yield Pair(scene, *frames, lambda picture, move=move: _affine(picture, move), mask)
+            one, other = _noisy(rng, first), _noisy(rng, second)
+            yield Pair(scene, one, other, partial(_affine, move=move), mask)
 
 
 def _affine(picture: Pixels, move: tuple[float, float, float]) -> Pixels:
@@ -143,7 +144,8 @@ def clips(folder: Path) -> Iterator[Pair]:
     """Neighboring frames of each video in the folder, by the name of its file; scene cuts and chaos are left out."""
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in (".mp4", ".mkv", ".mov", ".webm", ".avi")):
         with av.open(str(path)) as container:
-            frames = [resize(f.to_ndarray(format="rgb24"), longer=SIDE) for f in islice(container.decode(video=0), FRAMES)]
+            seen = islice(container.decode(video=0), FRAMES)
+            frames = [resize(np.asarray(f.to_ndarray(format="rgb24"), np.uint8), longer=SIDE) for f in seen]
         for i in np.unique(np.linspace(0, len(frames) - 2, PAIRS).astype(int)) if len(frames) > 1 else ():
             pair = _followed(path.stem, frames[i], frames[i + 1])
             if pair.mask.mean() >= FOLLOWED:
@@ -152,7 +154,7 @@ def clips(folder: Path) -> Iterator[Pair]:
 
 def _followed(scene: str, first: Pixels, second: Pixels) -> Pair:
     """A pair whose motion is estimated both ways; where the two disagree, something was hidden (Sundaram 2010)."""
-    estimate = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    estimate: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)]
     forth, back = estimate.calc(gray[0], gray[1], None), estimate.calc(gray[1], gray[0], None)
     height, width = first.shape[:2]

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -64,7 +65,7 @@ def _objective(chosen: Recipe, size: int, side: int = 0) -> tuple[vgg.VGGFeature
     return net, GatysObjective(net, chosen, targets, photo, side=side), photo
 
 
-def _overhead(flags: argparse.Namespace) -> list[dict]:
+def _overhead(flags: argparse.Namespace) -> list[dict[str, Any]]:
     """Medians of interleaved repeats."""
     chosen = recipe("quality", vgg=flags.vgg, vgg_weights=flags.vgg_weights)
     net, objective, photo = _objective(chosen, flags.size)
@@ -110,7 +111,7 @@ def _step_on_a_bowl(loop: PixelOptimizer) -> None:
     loop.recent.clear()
 
 
-def _memory(flags: argparse.Namespace) -> list[dict]:
+def _memory(flags: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     for tile in (0, flags.size // 2, flags.size // 4, flags.size // 8):
         command = [sys.executable, __file__, "--size", str(flags.size), "--vgg", flags.vgg, "--tile", str(tile),

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from onestroke.api import run_training
 from onestroke.config.schema import add_flags, merge
 from onestroke.config.training import TrainConfig
-from onestroke.training.run import train
+from onestroke.events import Event, Judged, Note, Report, Step
 
 
 class Utilization(threading.Thread):
@@ -41,6 +42,16 @@ class Utilization(threading.Thread):
                 return
 
 
+def _lines(console: Console) -> Report:
+    """What a training reports, as lines: objectives, notes, every hundredth step."""
+
+    def show(event: Event) -> None:
+        if isinstance(event, Judged | Note) or (isinstance(event, Step) and event.step % 100 == 0):
+            console.print(event)
+
+    return show
+
+
 def main() -> None:
     """Train one after the other; a line and a row of JSON for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -54,7 +65,7 @@ def main() -> None:
         config = merge(TrainConfig(), flags | {"painting": [str(painting)]}, "flags")
         watch, began = Utilization(), time.monotonic()
         watch.start()
-        result = train(config, folder / painting.stem, console)
+        result = run_training(config, folder / painting.stem, _lines(console))
         watch.done.set()
         if result.model is None:
             return

@@ -58,7 +58,7 @@ def _windows(picture: Pixels) -> list[Pixels]:
 
 
 def _luma(picture: Pixels) -> NDArray[np.float64]:
-    return picture @ np.array([0.299, 0.587, 0.114])
+    return np.asarray(picture @ np.array([0.299, 0.587, 0.114]))
 
 
 def _amplitude(picture: Pixels) -> float:

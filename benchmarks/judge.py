@@ -79,7 +79,7 @@ def recolored(style_image: Pixels, pictures: Sequence[Pixels]) -> Pixels:
     pixels = np.concatenate([picture.reshape(-1, 3) for picture in pictures]).astype(np.float32)
     own = style_image.reshape(-1, 3).astype(np.float32)
     scaled = (style_image - own.mean(0)) / own.std(0) * pixels.std(0) + pixels.mean(0)
-    return np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(scaled + 0.5, 0, 255), np.uint8)
 
 
 def _tensor(picture: Pixels, scale: float = 1.0) -> Tensor:

@@ -20,9 +20,10 @@ from judge import COLUMNS, Judge, Pixels
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.images import find_images, read_image, resize, save_image
+from onestroke.images import find_images, read_image, resize
 from onestroke.inference.brush import NATIVE
 from onestroke.inference.stylizer import Stylizer
+from onestroke.saving import save_image
 
 SIDE, SHOWN = 512, 1024
 

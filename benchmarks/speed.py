@@ -108,7 +108,7 @@ def bandwidth(threads: int) -> float:
     return 8 * count / _best_seconds([helper.make_node("Abs", ["x"], ["y"])], {}, (count,), threads) / 1e9
 
 
-def _measure(models: dict[str, Path], size: str, flags: argparse.Namespace, floors: dict[str, float]) -> list[dict]:
+def _measure(models: dict[str, Path], size: str, flags: argparse.Namespace, floors: dict[str, float]) -> list[dict[str, Any]]:
     width, height = (int(side) for side in size.split("x"))
     photo = np.random.default_rng(0).integers(0, 256, (1, height, width, 3)).astype(np.uint8)
     open_models = {name: session(path, flags.threads) for name, path in models.items()}
@@ -207,7 +207,7 @@ def _print(result: dict[str, Any]) -> None:
     Console(width=180).print(table)
 
 
-def _plot(rows: list[dict], path: Path) -> None:
+def _plot(rows: list[dict[str, Any]], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")

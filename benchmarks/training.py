@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("runs/benchmarks/training.json"))
     flags = parser.parse_args()
     config = merge(TrainConfig(), {"size": flags.size, "batch": flags.batch, "device": "auto"}, "flags")
-    materials = prepare(config, Console())
+    materials = prepare(config)
     configs = {precision: merge(config, {"precision": precision}, "flags") for precision in flags.precision}
     work: dict[str, Callable[[], object]] = {"one worker's crops": _crops(materials)}
     for precision, chosen in configs.items():
@@ -71,14 +71,14 @@ def _work(config: TrainConfig, materials: Materials, precision: str, names: list
         total.backward()
 
     def step(name: str) -> Callable[[], None]:
-        net = networks.build(name).to(device, memory_format=torch.channels_last)
+        net = networks.build(name).to(device).to(memory_format=torch.channels_last)
         optimizer, steps = make_optimizer(config, net), itertools.count()
 
         def run() -> None:
             optimizer.zero_grad()
             with autocast():
                 total = terms_of(batch, net, loss, None, merge(config, {"network": name}, name), next(steps))["total"]
-            total.backward()
+            torch.autograd.backward(total)
             torch.nn.utils.clip_grad_norm_(net.parameters(), config.clip)
             optimizer.step()
 

@@ -66,7 +66,7 @@ def _measure(model: str, size: int, flags: argparse.Namespace) -> dict[str, Any]
 
     def watch(done: int, total: int | None) -> bool:
         marks.append((time.perf_counter(), done, stylizer.seconds))
-        return done >= flags.frames
+        return bool(done >= flags.frames)
 
     with tempfile.TemporaryDirectory() as folder:
         render(stylizer, str(flags.clip), Path(folder) / "painted.mp4", Settings(size=size), watch)

@@ -16,10 +16,10 @@ import statistics
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from onestroke.config.training import load
@@ -27,7 +27,7 @@ from onestroke.images import Array, center_crop, find_images, read_image
 from onestroke.inference.stylizer import Stylizer
 from onestroke.losses.objective import PerceptualLoss
 from onestroke.optimization.gatys.materials import tensor
-from onestroke.optimization.pixels import Objective, PixelOptimizer, Updates
+from onestroke.optimization.pixels import Objective, PixelOptimizer, Step, Updates
 from onestroke.training.setup import prepare
 
 RATES = {"lbfgs": 1.0, "adam": 0.02}
@@ -47,7 +47,7 @@ def main() -> None:
     flags = parser.parse_args()
     config = load(flags.run / "config.yaml")
     config = replace(config, scales=[replace(scale, window=0, windows=1) for scale in config.scales])
-    materials = prepare(config, Console())
+    materials = prepare(config)
     stylizer = Stylizer(next(flags.run.glob("*.onnx")), "cpu" if materials.device.type == "cpu" else "auto")
     paths = [path for path in find_images(flags.photos) if min(read_image(path).rgb.shape[:2]) >= flags.size]
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(flags.count, len(paths))).astype(int)]
@@ -63,7 +63,9 @@ def main() -> None:
     print(json.dumps(result, indent=1))
 
 
-def _row(photo: Array, stylizer: Stylizer, loss: PerceptualLoss, device: torch.device, flags: argparse.Namespace) -> dict:
+def _row(
+    photo: Array, stylizer: Stylizer, loss: PerceptualLoss, device: torch.device, flags: argparse.Namespace
+) -> dict[str, Any]:
     """One photo: the net's objective and seconds, the curve of the pixels' objective and its seconds an iteration."""
     stylizer(photo)
     seconds = []
@@ -80,7 +82,11 @@ def _row(photo: Array, stylizer: Stylizer, loss: PerceptualLoss, device: torch.d
     work = PixelOptimizer(
         start, _objective(loss, pixels), Updates(flags.optimizer, RATES[flags.optimizer], clamp=False), flags.iterations
     )
-    work.run(lambda step: curve.append(step.terms["total"]) and None)
+
+    def note(step: Step) -> None:
+        curve.append(step.terms["total"])
+
+    work.run(note)
     best = np.minimum.accumulate(curve)
     passed = next((i for i, value in enumerate(best) if value <= net["total"]), None)
     return {"net": net["total"], "net_terms": net, "net_seconds": statistics.median(seconds),
@@ -99,7 +105,7 @@ def _objective(loss: PerceptualLoss, photo: Tensor) -> Objective:
     return evaluate
 
 
-def _summary(rows: list[dict], size: int) -> dict:
+def _summary(rows: list[dict[str, Any]], size: int) -> dict[str, Any]:
     passed = [row["passed"] if row["passed"] is not None else len(row["curve"]) for row in rows]
     net, iteration = (statistics.median(row[key] for row in rows) for key in ("net_seconds", "seconds"))
     return {
@@ -113,7 +119,7 @@ def _summary(rows: list[dict], size: int) -> dict:
     }  # fmt: skip
 
 
-def _plot(rows: list[dict], result: dict, path: Path) -> None:
+def _plot(rows: list[dict[str, Any]], result: dict[str, Any], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")

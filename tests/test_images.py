@@ -6,8 +6,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from onestroke.errors import ImageError
-from onestroke.images import WRITABLE, Picture, find_images, read_image, resize, save_image
+from onestroke.images import Picture, find_images, read_image, resize
 from onestroke.samples.scenes import draw
+from onestroke.saving import WRITABLE, save_image
 
 RGB = draw(3, 60)[:40]
 

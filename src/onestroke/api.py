@@ -12,9 +12,10 @@ from PIL import Image
 
 from onestroke.errors import ConfigError, ImageError, VideoError
 from onestroke.events import Report, silent
-from onestroke.images import Array, Picture, read_image, save_image, to_picture
+from onestroke.images import Array, Picture, read_image, to_picture
 from onestroke.inference import stylizer as inference
 from onestroke.inference.brush import AUTO, Brush
+from onestroke.saving import save_image
 
 if TYPE_CHECKING:
     from onestroke.config.training import TrainConfig

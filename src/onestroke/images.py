@@ -1,4 +1,4 @@
-"""Picture files to and from arrays: turned upright, in sRGB, alpha and metadata kept, saved atomically."""
+"""Picture files to arrays: turned upright, in sRGB, alpha and metadata kept; and what is done with their pixels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import importlib
 import io
 import os
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,25 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageEnhance, ImageOps, UnidentifiedImageError
 
 from onestroke.errors import ImageError, because
-from onestroke.files import replacing
 
 Array = NDArray[np.uint8]
-
 READABLE = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".gif", ".ppm",
                       ".pgm", ".jp2", ".tga", ".heic", ".heif"))  # fmt: skip
-WRITABLE = {
-    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP",
-    ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".avif": "AVIF",
-}  # fmt: skip
 # What full_range does at most, and the mean chroma from which on it does nothing.
 MORE_LIGHT, MORE_COLOR, DULL = 1.25, 1.3, 60.0
-_WITH_ALPHA = ("PNG", "WEBP", "TIFF", "AVIF")
-_WITH_EXIF = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF")
 _ORIENTATION = 0x0112
-_NAMES = {"exif": "EXIF", "xmp": "XMP", "dpi": "its resolution"}
-# Parts of EXIF that libtiff does not write, and warns about.
-_SUB_IFDS = {0x8769: "the camera's settings", 0x8825: "its place", 0xA005: "EXIF's interoperability table"}
-_JPEG_SEGMENT = 65_000  # bytes
 # EXIF fields that describe the stored pixels, which saving describes anew (TIFF would otherwise take the old layout).
 _LAYOUT_TAGS = (0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C, 0x013D, 0x0142, 0x0143,
                 0x0144, 0x0145, 0x0152, 0x0153, 0x8773)  # fmt: skip
@@ -140,83 +127,6 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         return ImageCms.profileToProfile(image, source, target, outputMode=mode) or image
     except (ImageCms.PyCMSError, OSError):
         return image
-
-
-def save_image(path: str | Path, rgb: Array, like: Picture | None = None, quality: int = 95) -> list[str]:
-    """Write `rgb` uint8 [H, W, 3], atomically: a temporary name beside `path`, then a rename.
-
-    `like` lends alpha (flattened over white where the format has none), EXIF, resolution and, for JPEG, WebP and AVIF, XMP.
-    Metadata that the format cannot take is left out; returns a line for the user about it. Raises ImageError for an
-    unknown extension or a place that cannot be written.
-    """
-    path = Path(path)
-    kind = output_format(path)
-    image = _with_alpha(rgb, None if like is None else like.alpha, kind)
-    options: dict[str, Any] = {"quality": quality} if kind in ("JPEG", "WEBP", "AVIF") else {}
-    if kind == "TIFF":
-        options["compression"] = "tiff_adobe_deflate"
-    known, lost = _metadata(like, kind) if like is not None else ({}, [])
-    try:
-        with replacing(path) as temporary:
-            lost += _save(image, temporary, kind, options, known)
-    except Exception as error:  # OSError, or whatever Pillow's writers raise
-        raise ImageError(f"{path}: cannot be written ({because(error)})") from None
-    return [f"{path}: written without {' and '.join(lost)}, which {kind} cannot hold"] if lost else []
-
-
-def _save(image: Image.Image, path: Path, kind: str, options: dict[str, Any], known: dict[str, Any]) -> list[str]:
-    """Save with as much of the metadata as can be written; returns the names of the rest."""
-    lost: list[str] = []
-    while True:
-        try:
-            image.save(path, format=kind, **options, **known)
-            return lost
-        except OSError:  # the disk, not the metadata
-            raise
-        except Exception:  # RuntimeError, struct.error, ValueError, OverflowError, ...
-            if not known:
-                raise
-            name = next(key for key in ("exif", "xmp", "dpi") if key in known)
-            del known[name]
-            lost.append(_NAMES[name])
-
-
-def _with_alpha(rgb: Array, alpha: Array | None, kind: str) -> Image.Image:
-    """With its alpha, or over white where the format has none."""
-    image = Image.fromarray(rgb)
-    if alpha is None:
-        return image
-    image.putalpha(Image.fromarray(alpha))
-    if kind in _WITH_ALPHA:
-        return image
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-
-
-def _metadata(like: Picture, kind: str) -> tuple[dict[str, Any], list[str]]:
-    """What a format is told besides the pixels, and the names of what it cannot hold."""
-    known = {key: value for key, value in like.info.items() if key == "dpi" or kind in ("JPEG", "WEBP", "AVIF")}
-    lost: list[str] = []
-    if like.exif and kind in _WITH_EXIF:
-        known["exif"] = like.exif
-    if kind == "TIFF" and like.exif:
-        exif = Image.Exif()
-        with suppress(Exception):  # damaged: Pillow raises anything
-            exif.load(like.exif)
-            lost = [_SUB_IFDS[tag] for tag in _SUB_IFDS if exif.pop(tag, None) is not None]
-            known["exif"] = exif.tobytes()
-    if kind == "JPEG":  # holds no more in one piece; better without than not at all
-        large = [key for key in ("exif", "xmp") if len(known.get(key, b"")) >= _JPEG_SEGMENT]
-        lost += [_NAMES[key] for key in large]
-        known = {key: value for key, value in known.items() if key not in large}
-    return known, lost
-
-
-def output_format(path: Path) -> str:
-    """Pillow's name for the format of `path`'s extension; ImageError for one that is not written here."""
-    kind = WRITABLE.get(path.suffix.lower())
-    if kind is None:
-        raise ImageError(f"{path}: cannot write {path.suffix or 'a file without extension'}; use {' '.join(WRITABLE)}")
-    return kind
 
 
 def find_images(folder: Path, extensions: Collection[str] = READABLE) -> Iterator[Path]:

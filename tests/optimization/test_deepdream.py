@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from onestroke.cli import dream as verb
 from onestroke.cli.main import main
 from onestroke.errors import ConfigError
-from onestroke.images import Picture, read_image, resize, save_image
+from onestroke.images import Picture, read_image, resize
 from onestroke.optimization.deepdream.dreamer import (
     Dreamer,
     DreamObjective,
@@ -22,6 +22,7 @@ from onestroke.optimization.deepdream.dreamer import (
 from onestroke.optimization.deepdream.presets import PRESETS, dream_recipe
 from onestroke.optimization.gatys.materials import tensor
 from onestroke.samples import scenes
+from onestroke.saving import save_image
 
 CPU = torch.device("cpu")
 PLAIN = {"normalize": "none", "jitter": 0, "margin": 0, "unit": 1.0, "layers": {"relu1_1": 1.0}}

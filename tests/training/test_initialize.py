@@ -97,7 +97,7 @@ def test_what_cannot_be_begun_with_is_said_in_one_line(tmp_path, painting, photo
         (tmp_path / "other.onnx", ConfigError, "is a johnson, not a onestroke; use --network johnson"),
         (tmp_path / "newer.onnx", ModelError, "newer.onnx: its weights are not those of a of_tomorrow of today"),
         (tmp_path / "text.onnx", ModelError, "not an ONNX model"),
-        ("no_such_style", ModelError, "no such model file, nor a style in the box"),
+        ("no_such_style", ModelError, "no such model file, nor a bundled style"),
     ):
         with pytest.raises(error, match=message):
             starting_weights(str(start), "onestroke", ["new"])

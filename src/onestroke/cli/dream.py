@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from onestroke.config import schema
 from onestroke.errors import ConfigError
-from onestroke.images import WRITABLE, Picture, output_format, read_image, resize_to, save_image
+from onestroke.images import Picture, read_image, resize_to
 from onestroke.interrupt import Interrupt
 from onestroke.optimization.deepdream.presets import PRESETS, Dream, dream_recipe
+from onestroke.saving import WRITABLE, output_format, save_image
 
 if TYPE_CHECKING:
     from rich.console import Console

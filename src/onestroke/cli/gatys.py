@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from onestroke.config import schema
 from onestroke.config import training as configs
 from onestroke.errors import ConfigError, OnestrokeError, because
-from onestroke.images import WRITABLE, Picture, output_format, read_image, resize_to, save_image
+from onestroke.images import Picture, read_image, resize_to
 from onestroke.interrupt import Interrupt
 from onestroke.optimization.gatys.presets import PRESETS, Recipe, recipe
+from onestroke.saving import WRITABLE, output_format, save_image
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from onestroke.errors import ConfigError, ModelError
-from onestroke.images import output_format
+from onestroke.saving import output_format
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,8 +34,9 @@ def main(arguments: Sequence[str]) -> int:
         card = open_model(name, device="cpu").card
         print(f"{name:28} {card.painting}{f', {card.license}' if card.license else ''}")
     if flags.sheet:
-        from onestroke.images import read_image, save_image
+        from onestroke.images import read_image
         from onestroke.jobs.sheet import draw
+        from onestroke.saving import save_image
 
         save_image(out, draw(read_image(flags.sheet).rgb, names, flags.size))
         print(out)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onestroke.errors import ImageError, OnestrokeError, because
-from onestroke.images import read_image, resize, resize_to, save_image
+from onestroke.images import read_image, resize, resize_to
 from onestroke.inference.stylizer import Stylizer
 from onestroke.jobs.plan import Job
 from onestroke.jobs.settings import Settings
+from onestroke.saving import save_image
 
 if TYPE_CHECKING:
     from onestroke.jobs.painter import Report, Watch

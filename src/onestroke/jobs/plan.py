@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onestroke.errors import ConfigError
-from onestroke.images import READABLE, WRITABLE, find_images, output_format
+from onestroke.images import READABLE, find_images
 from onestroke.jobs.settings import DEFAULT, Settings
 from onestroke.media.animation import is_animated, is_picture
 from onestroke.media.source import SEQUENCE, STDIN, frame_numbers
 from onestroke.media.target import ANIMATIONS, CONTAINERS, FORMATS, STDOUT, parts_folder
+from onestroke.saving import WRITABLE, output_format
 
 _VIDEOS = frozenset((*CONTAINERS, ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".m2v", ".m2ts", ".mts", ".3gp", ".3g2", ".ogv",
                      ".vob", ".mxf", ".y4m", ".nut", ".asf", ".h264", ".264", ".hevc", ".ivf"))  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onestroke.errors import ConfigError, VideoError, because
 from onestroke.files import replacing
-from onestroke.images import Picture, save_image
+from onestroke.images import Picture
 from onestroke.inference.stylizer import Stylizer
 from onestroke.jobs.painter import Painter, Report, Watch, named, run, shown
 from onestroke.jobs.settings import Settings
@@ -20,6 +20,7 @@ from onestroke.media.encoder import CODECS
 from onestroke.media.reader import Reader
 from onestroke.media.source import SEQUENCE, STDIN, frame_path
 from onestroke.media.target import ANIMATIONS, CONTAINERS, STDOUT, parts_folder
+from onestroke.saving import save_image
 
 
 def render(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:

@@ -18,10 +18,11 @@ import torch
 
 from onestroke.config import schema
 from onestroke.errors import ConfigError, DataError, ImageError, because
-from onestroke.images import Array, center_crop, find_images, read_image, save_image
+from onestroke.images import Array, center_crop, find_images, read_image
 from onestroke.optimization.gatys.materials import Painting
 from onestroke.optimization.gatys.presets import Recipe
 from onestroke.optimization.gatys.synthesis import Gatys, Progress
+from onestroke.saving import save_image
 
 SETTINGS = "settings.yaml"
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from onestroke.config.training import SAMPLE_PAINTING
-from onestroke.images import Array, read_image, save_image
+from onestroke.images import Array, read_image
+from onestroke.saving import save_image
 
 WIDTH, HEIGHT, SUPERSAMPLING = 1024, 768, 2
 # Brush width and length in pixels, strokes per 1,000 pixels of canvas, opacity of the layer's color noise.

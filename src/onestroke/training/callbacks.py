@@ -17,7 +17,8 @@ from torch import Tensor
 from onestroke.errors import Diverged, TrainingError, because
 from onestroke.events import Judged, Preview, Report, Step
 from onestroke.files import replacing
-from onestroke.images import Array, save_image
+from onestroke.images import Array
+from onestroke.saving import save_image
 from onestroke.training.budget import Clock
 from onestroke.training.module import StyleModule
 from onestroke.training.step import to_float
@@ -147,7 +148,6 @@ class Events(pl.Callback):
         trainer.should_stop = trainer.should_stop or bool(self.report(event))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """An objective on held-out photos."""
+        """An objective on held-out photos. Only a step, which is followed by a save, may stop the run."""
         found = held_out(trainer)
-        terms = {name: float(found[name]) for name in TERMS if name in found}
-        trainer.should_stop = trainer.should_stop or bool(self.report(Judged(trainer.global_step, terms)))
+        self.report(Judged(trainer.global_step, {name: float(found[name]) for name in TERMS if name in found}))

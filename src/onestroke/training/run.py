@@ -19,9 +19,10 @@ from onestroke.config import training as configs
 from onestroke.config.training import TrainConfig, style_names
 from onestroke.errors import ConfigError, Diverged, TrainingError, because
 from onestroke.events import Note, Report, Stage, silent
-from onestroke.images import Array, resize, save_image
+from onestroke.images import Array, resize
 from onestroke.logs import quiet
 from onestroke.networks.registry import name_of
+from onestroke.saving import save_image
 from onestroke.training import callbacks
 from onestroke.training.budget import Clock
 from onestroke.training.checkpoint import CHECKPOINT, CONFIG, OBJECTIVE, load_checkpoint

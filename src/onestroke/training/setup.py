@@ -12,7 +12,7 @@ import torch
 
 from onestroke.config.training import Scale, TrainConfig
 from onestroke.errors import ConfigError, DataError, ImageError
-from onestroke.events import Note, Reading, Report
+from onestroke.events import Note, Reading, Report, silent
 from onestroke.images import Array, center_crop, full_range, resize
 from onestroke.losses import vgg, weights
 from onestroke.losses.objective import PairLoss, PerceptualLoss
@@ -55,7 +55,7 @@ def with_crops(config: TrainConfig) -> TrainConfig:
     return replace(config, size=size)
 
 
-def prepare(config: TrainConfig, report: Report) -> Materials:
+def prepare(config: TrainConfig, report: Report = silent) -> Materials:
     """Everything that can be wrong with a run's input is found here, before anything is written.
 
     Raises ConfigError, ImageError, DataError or WeightsError.

@@ -1,0 +1,101 @@
+"""Arrays to picture files, written whole or not at all, with what their photos knew."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from onestroke.errors import ImageError, because
+from onestroke.files import replacing
+from onestroke.images import Array, Picture
+
+WRITABLE = {
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP",
+    ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".avif": "AVIF",
+}  # fmt: skip
+_WITH_ALPHA = ("PNG", "WEBP", "TIFF", "AVIF")
+_WITH_EXIF = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF")
+_NAMES = {"exif": "EXIF", "xmp": "XMP", "dpi": "its resolution"}
+# Parts of EXIF that libtiff does not write, and warns about.
+_SUB_IFDS = {0x8769: "the camera's settings", 0x8825: "its place", 0xA005: "EXIF's interoperability table"}
+_JPEG_SEGMENT = 65_000  # bytes
+
+
+def save_image(path: str | Path, rgb: Array, like: Picture | None = None, quality: int = 95) -> list[str]:
+    """Write `rgb` uint8 [H, W, 3], atomically: a temporary name beside `path`, then a rename.
+
+    `like` lends alpha (flattened over white where the format has none), EXIF, resolution and, for JPEG, WebP and AVIF, XMP.
+    Metadata that the format cannot take is left out; returns a line for the user about it. Raises ImageError for an
+    unknown extension or a place that cannot be written.
+    """
+    path = Path(path)
+    kind = output_format(path)
+    image = _with_alpha(rgb, None if like is None else like.alpha, kind)
+    options: dict[str, Any] = {"quality": quality} if kind in ("JPEG", "WEBP", "AVIF") else {}
+    if kind == "TIFF":
+        options["compression"] = "tiff_adobe_deflate"
+    known, lost = _metadata(like, kind) if like is not None else ({}, [])
+    try:
+        with replacing(path) as temporary:
+            lost += _save(image, temporary, kind, options, known)
+    except Exception as error:  # OSError, or whatever Pillow's writers raise
+        raise ImageError(f"{path}: cannot be written ({because(error)})") from None
+    return [f"{path}: written without {' and '.join(lost)}, which {kind} cannot hold"] if lost else []
+
+
+def _save(image: Image.Image, path: Path, kind: str, options: dict[str, Any], known: dict[str, Any]) -> list[str]:
+    """Save with as much of the metadata as can be written; returns the names of the rest."""
+    lost: list[str] = []
+    while True:
+        try:
+            image.save(path, format=kind, **options, **known)
+            return lost
+        except OSError:  # the disk, not the metadata
+            raise
+        except Exception:  # RuntimeError, struct.error, ValueError, OverflowError, ...
+            if not known:
+                raise
+            name = next(key for key in ("exif", "xmp", "dpi") if key in known)
+            del known[name]
+            lost.append(_NAMES[name])
+
+
+def _with_alpha(rgb: Array, alpha: Array | None, kind: str) -> Image.Image:
+    """With its alpha, or over white where the format has none."""
+    image = Image.fromarray(rgb)
+    if alpha is None:
+        return image
+    image.putalpha(Image.fromarray(alpha))
+    if kind in _WITH_ALPHA:
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _metadata(like: Picture, kind: str) -> tuple[dict[str, Any], list[str]]:
+    """What a format is told besides the pixels, and the names of what it cannot hold."""
+    known = {key: value for key, value in like.info.items() if key == "dpi" or kind in ("JPEG", "WEBP", "AVIF")}
+    lost: list[str] = []
+    if like.exif and kind in _WITH_EXIF:
+        known["exif"] = like.exif
+    if kind == "TIFF" and like.exif:
+        exif = Image.Exif()
+        with suppress(Exception):  # damaged: Pillow raises anything
+            exif.load(like.exif)
+            lost = [_SUB_IFDS[tag] for tag in _SUB_IFDS if exif.pop(tag, None) is not None]
+            known["exif"] = exif.tobytes()
+    if kind == "JPEG":  # holds no more in one piece; better without than not at all
+        large = [key for key in ("exif", "xmp") if len(known.get(key, b"")) >= _JPEG_SEGMENT]
+        lost += [_NAMES[key] for key in large]
+        known = {key: value for key, value in known.items() if key not in large}
+    return known, lost
+
+
+def output_format(path: Path) -> str:
+    """Pillow's name for the format of `path`'s extension; ImageError for one that is not written here."""
+    kind = WRITABLE.get(path.suffix.lower())
+    if kind is None:
+        raise ImageError(f"{path}: cannot write {path.suffix or 'a file without extension'}; use {' '.join(WRITABLE)}")
+    return kind
