@@ -56,7 +56,7 @@ if out:
 def main() -> None:
     """Measure, print the table, save JSON, plot and sheet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="great_wave", help=".onnx file, or a style that comes in the box")
+    parser.add_argument("--model", default="great_wave", help=".onnx file, or a bundled style")
     parser.add_argument("--photo", type=Path, help="default: a drawn one")
     parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 4, 12, 50, 200])
     parser.add_argument("--memory", type=int, default=300, metavar="MB")

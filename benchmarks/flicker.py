@@ -60,7 +60,7 @@ class Pair:
 def main() -> None:
     """Measure, print the table, save JSON and plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", nargs="+", required=True, help=".onnx files or styles in the box")
+    parser.add_argument("--model", nargs="+", required=True, help=".onnx files or bundled styles")
     parser.add_argument("--reference", required=True, help=".onnx file or style to compare with")
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--clips", type=Path, help="folder of videos")

@@ -57,12 +57,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paintings", nargs="+", type=Path)
     parser.add_argument("--folder", type=Path, default=Path("runs/benchmarks/gpu"))
-    add_flags(parser, TrainConfig, skip=("painting", "out", "minutes"))
+    add_flags(parser, TrainConfig, skip=("style_image", "out", "minutes"))
     flags = vars(parser.parse_args())
     paintings, folder = flags.pop("paintings"), flags.pop("folder")
     console, rows = Console(), []
     for painting in paintings:
-        config = merge(TrainConfig(), flags | {"painting": [str(painting)]}, "flags")
+        config = merge(TrainConfig(), flags | {"style_image": [str(painting)]}, "flags")
         watch, began = Utilization(), time.monotonic()
         watch.start()
         result = run_training(config, folder / painting.stem, _lines(console))

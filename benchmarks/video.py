@@ -42,7 +42,7 @@ def main() -> None:
     """Measure, print the table, save the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, required=True)
-    parser.add_argument("--model", nargs="+", default=["great_wave"], help="styles in the box or model files")
+    parser.add_argument("--model", nargs="+", default=["great_wave"], help="bundled styles or model files")
     parser.add_argument("--sizes", nargs="+", type=int, default=[640, 1280, 1920], help="longer side in pixels")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--device", default="auto")

@@ -67,7 +67,7 @@ def test_yaml_numbers_in_any_notation(tmp_path):
 
 
 def test_a_saved_config_reads_back_the_same(tmp_path):
-    config = check(TrainConfig(painting=["ü.jpg"], steps=7))
+    config = check(TrainConfig(style_image=["ü.jpg"], steps=7))
     write_yaml(config, tmp_path / "c.yaml")
     assert merge(TrainConfig(), read_yaml(tmp_path / "c.yaml"), "c.yaml") == config
 

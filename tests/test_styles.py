@@ -1,4 +1,4 @@
-"""The styles that come in the box, as they are: opened, described, painting, and stronger with more strength."""
+"""The bundled styles, as they are: opened, described, painting, and stronger with more strength."""
 
 from itertools import pairwise
 from pathlib import Path

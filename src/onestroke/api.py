@@ -114,15 +114,15 @@ def train(
 ) -> Run:  # fmt: skip
     """Train one network on a painting (or several: one network that holds them all), export it, and stylize a sample.
 
-    style_image: files; none: a painting of ours. content: a folder of photos; empty: the samples that come with the
-    package. minutes: a time budget (on a CPU 4 by default). out: the run's folder, new, or with `resume` the one to go on
-    in; empty: runs/<painting>. progress: called with events (onestroke.events); what returns True stops, and saves.
-    settings: any other field of onestroke.config.training.TrainConfig. Raises OnestrokeError for what is wrong with these.
+    style_image: files; none: the sample painting. content: a folder of photos; empty: the sample photos. minutes: a time
+    budget (on a CPU 4 by default). out: the run's folder, new, or with `resume` the one to go on in; empty:
+    runs/<painting>. progress: called with events (onestroke.events); what returns True stops, and saves. settings: any
+    other field of onestroke.config.training.TrainConfig. Raises OnestrokeError for what is wrong with these.
     """
     from onestroke.training.folders import choose
 
     images = [style_image] if isinstance(style_image, str | Path) else list(style_image)
-    given: dict[str, Any] = {"painting": [str(image) for image in images]} if images else {}
+    given: dict[str, Any] = {"style_image": [str(image) for image in images]} if images else {}
     given |= {name: str(value) for name, value in (("content", content), ("out", out)) if value}
     given |= {} if minutes is None else {"minutes": minutes}
     return run_training(*choose(given | settings, resume=resume), progress)

@@ -34,7 +34,7 @@ def test_strength_may_be_left_out(model):
 @pytest.mark.parametrize("io", ["uint8", "float"])
 @pytest.mark.parametrize("name", ["tiny", "johnson"])
 def test_every_strength_is_what_torch_makes_of_it(name, io, tmp_path):
-    """Below `solid` the photo shines through; above 1 only networks that are told a strength change."""
+    """Below `solid` the photo is blended in; above 1 only networks that are told a strength change."""
     net = moved(networks.build(name))
     card = export.make_card("m", name, net, painting="", license="", io=io)
     export.export(net, card, tmp_path / "m.onnx")

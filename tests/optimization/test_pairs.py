@@ -179,7 +179,7 @@ def test_training_goes_from_pairs_to_perceptual_losses(finished, content, painti
 
 def test_pairs_alone_teach(finished, content, painting, tmp_path):
     out = tmp_path / "alone"
-    learning = ("--steps", "60", "--rate", "5e-3", "--start", "none")
+    learning = ("--steps", "60", "--rate", "5e-3", "--initialize-from", "none")
     assert train(finished, content, painting, out, "--supervision", "pairs", *learning) == 0
     found = rows(out)
     assert all(row["pixel"] for (part, _), row in found.items() if part == "train")

@@ -18,7 +18,7 @@ from onestroke.exporting import onnx as export
 from onestroke.inference.session import open_model
 from onestroke.networks import registry as networks
 from onestroke.training.checkpoint import load_checkpoint, trained_network
-from onestroke.training.initialize import starting_weights
+from onestroke.training.initialize import initial_weights
 
 SMALL = ["--network", "tiny", "--size", "32", "--batch", "2", "--style-size", "48", "--style-layers", "relu1_2",
          "--content-layers", "relu1_2", "--device", "cpu", "--save-every", "2"]  # fmt: skip
@@ -42,7 +42,7 @@ def exported(network, path, io="uint8", precision="fp32"):
 )
 def test_an_exported_model_gives_its_weights_back(network, io, precision, close, tmp_path):
     net = exported(network, tmp_path / "m.onnx", io, precision)
-    found = starting_weights(str(tmp_path / "m.onnx"), network, ["new"])
+    found = initial_weights(str(tmp_path / "m.onnx"), network, ["new"])
     assert found.keys() == net.state_dict().keys()
     for name, tensor in net.state_dict().items():
         torch.testing.assert_close(found[name], tensor, rtol=close, atol=close, msg=name)
@@ -50,16 +50,16 @@ def test_an_exported_model_gives_its_weights_back(network, io, precision, close,
 
 def test_by_itself_a_network_begins_with_its_style_in_the_box_or_with_nothing():
     for name, network in networks.NETWORKS.items():
-        found = starting_weights("auto", name, ["new"])
+        found = initial_weights("auto", name, ["new"])
         assert (found is not None) == bool(network.start)
-        assert starting_weights("none", name, ["new"]) is None
+        assert initial_weights("none", name, ["new"]) is None
     assert networks.NETWORKS["onestroke"].start in bundled.names()
 
 
 @pytest.mark.parametrize("style", bundled.names())
 def test_what_is_read_paints_as_the_style_does(style):
     net = networks.build("onestroke").eval()
-    net.load_state_dict(starting_weights(style, "onestroke", [style]))
+    net.load_state_dict(initial_weights(style, "onestroke", [style]))
     photo = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3)).astype(np.uint8)
     with torch.no_grad():
         wanted = net(torch.from_numpy(photo).permute(0, 3, 1, 2) / 255, torch.tensor(0.8)).permute(0, 2, 3, 1).numpy() * 255
@@ -69,12 +69,12 @@ def test_what_is_read_paints_as_the_style_does(style):
 def test_a_run_begins_there_and_goes_on_without_the_file(tmp_path, painting, photos):
     source, out = tmp_path / "begin.onnx", tmp_path / "run"
     net = exported("tiny", source)
-    place = [str(painting), "--content", str(photos), "--out", str(out), "--start", str(source)]
+    place = [str(painting), "--content", str(photos), "--out", str(out), "--initialize-from", str(source)]
     assert cli("train", [*place, *SMALL, "--rate", "1e-9", "--steps", "2"]) == 0
     reached = trained_network(load_checkpoint(out / "last.ckpt"), "tiny")
     for name, tensor in net.state_dict().items():
         torch.testing.assert_close(reached.state_dict()[name], tensor, rtol=1e-5, atol=1e-5, msg=name)
-    assert read_yaml(out / "config.yaml")["start"] == str(source.resolve())
+    assert read_yaml(out / "config.yaml")["initialize_from"] == str(source.resolve())
     source.unlink()
     assert cli("train", ["--out", str(out), "--resume", "--steps", "4"]) == 0
     assert load_checkpoint(out / "last.ckpt")["global_step"] == 4
@@ -100,11 +100,11 @@ def test_what_cannot_be_begun_with_is_said_in_one_line(tmp_path, painting, photo
         ("no_such_style", ModelError, "no such model file, nor a bundled style"),
     ):
         with pytest.raises(error, match=message):
-            starting_weights(str(start), "onestroke", ["new"])
+            initial_weights(str(start), "onestroke", ["new"])
     with pytest.raises(ConfigError, match="int8"):
-        starting_weights(str(tmp_path / "bytes.onnx"), "johnson", ["new"])
+        initial_weights(str(tmp_path / "bytes.onnx"), "johnson", ["new"])
     place = [str(painting), "--content", str(photos), "--out", str(tmp_path / "run")]
-    assert cli("train", [*place, *SMALL, "--start", "no_such_style", "--steps", "1"]) == 2
+    assert cli("train", [*place, *SMALL, "--initialize-from", "no_such_style", "--steps", "1"]) == 2
     assert "no_such_style" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
@@ -115,21 +115,21 @@ def test_the_weights_of_another_version_are_refused(tmp_path, monkeypatch):
     )
     monkeypatch.setitem(networks.NETWORKS, "tiny", networks.Network(wider, 2, 8, 42))
     with pytest.raises(ModelError, match="export it again"):
-        starting_weights(str(tmp_path / "m.onnx"), "tiny", ["new"])
+        initial_weights(str(tmp_path / "m.onnx"), "tiny", ["new"])
 
 
 def test_a_model_of_version_0_1_begins_its_own_kind_only(tmp_path):
     exported("tiny-0.1", tmp_path / "old.onnx")
-    assert starting_weights(str(tmp_path / "old.onnx"), "tiny-0.1", ["new"])
+    assert initial_weights(str(tmp_path / "old.onnx"), "tiny-0.1", ["new"])
     with pytest.raises(ConfigError, match=r"is a tiny-0\.1, not a tiny; use --network tiny-0\.1"):
-        starting_weights(str(tmp_path / "old.onnx"), "tiny", ["new"])
+        initial_weights(str(tmp_path / "old.onnx"), "tiny", ["new"])
 
 
 def test_styles_begin_with_their_own_norms_or_with_the_mean_of_all(tmp_path):
     net = moved(networks.build("tiny", styles=2))
     card = export.make_card("both", "tiny", net, painting="", license="", styles=["wave", "scream"])
     export.export(net, card, tmp_path / "both.onnx")
-    found = starting_weights(str(tmp_path / "both.onnx"), "tiny", ["scream", "new"])
+    found = initial_weights(str(tmp_path / "both.onnx"), "tiny", ["scream", "new"])
     state = net.state_dict()
     norms = [name for name in state if name.endswith("affine")]
     assert norms
@@ -144,4 +144,4 @@ def test_the_recipes_in_the_box_can_be_followed_in_order(style):
     while style != "none":
         assert style not in before
         before.append(style)
-        style = read_yaml(f"configs/styles/{style}.yaml")["start"]
+        style = read_yaml(f"configs/styles/{style}.yaml")["initialize_from"]

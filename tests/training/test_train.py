@@ -161,7 +161,19 @@ def test_a_time_budget_is_kept_by_taking_fewer_steps(tmp_path, painting, photos,
 def test_two_paintings_make_one_network_with_two_styles(tmp_path, painting, photos):
     other, out = tmp_path / "dark.png", tmp_path / "run"
     Image.fromarray(255 - np.asarray(Image.open(painting))[::-1] // 2).save(other)
-    given = [str(painting), str(other), "--content", str(photos), "--out", str(out), *SMALL, "--start", "none", "--steps", "8"]
+    given = [
+        str(painting),
+        str(other),
+        "--content",
+        str(photos),
+        "--out",
+        str(out),
+        *SMALL,
+        "--initialize-from",
+        "none",
+        "--steps",
+        "8",
+    ]
     assert cli("train", given) == 0
     model = out / "stripes_and_1_more.onnx"
     photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
@@ -185,7 +197,20 @@ def test_two_paintings_make_one_network_with_two_styles(tmp_path, painting, phot
 def test_losses_by_scale_train_and_resume_exactly(tmp_path, painting, photos):
     """The default losses, whose windows lie elsewhere at every step."""
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    small = ["--size", "64", "--batch", "2", "--style-size", "64", "--network", "tiny", "--start", "none", "--device", "cpu"]
+    small = [
+        "--size",
+        "64",
+        "--batch",
+        "2",
+        "--style-size",
+        "64",
+        "--network",
+        "tiny",
+        "--initialize-from",
+        "none",
+        "--device",
+        "cpu",
+    ]
     place = [str(painting), "--content", str(photos), *small]
     assert cli("train", [*place, "--out", str(whole), "--steps", "6", "--save-every", "3"]) == 0
     assert cli("train", [*place, "--out", str(stopped), "--steps", "6", "--save-every", "3"]) == 0
@@ -212,7 +237,7 @@ def test_crops_are_what_most_photos_reach(tmp_path, painting, photos):
 def test_scales_that_cannot_be_are_one_line(scales, message, tmp_path, painting, photos, capsys):
     (tmp_path / "bad.yaml").write_text(f"scales: {scales}\nsize: 64\n")
     place = [str(painting), "--content", str(photos), "--config", str(tmp_path / "bad.yaml"), "--out", str(tmp_path / "run")]
-    assert cli("train", [*place, "--steps", "1", "--start", "none", "--device", "cpu"]) == 2
+    assert cli("train", [*place, "--steps", "1", "--initialize-from", "none", "--device", "cpu"]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and not (tmp_path / "run").exists()
 

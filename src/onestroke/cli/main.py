@@ -19,7 +19,7 @@ MOST_PIXELS = 500_000_000
 # verb -> what it does; each lives in the module of its name, imported only when called, so that --help stays instant.
 VERBS = {
     "stylize": "paint photos and videos with a trained style",
-    "styles": "list the styles that come in the box, or paint a sheet of them",
+    "styles": "list the bundled styles, or paint a sheet of them",
     "train": "train a network on a painting",
     "export": "write a run's network as .onnx",
     "gatys": "paint one photo by optimizing its pixels",

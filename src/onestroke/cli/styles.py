@@ -1,4 +1,4 @@
-"""onestroke styles: the styles that come in the box; with --sheet PHOTO, a picture of that photo in each of them."""
+"""onestroke styles: the bundled styles; with --sheet PHOTO, a picture of that photo in each of them."""
 
 from __future__ import annotations
 

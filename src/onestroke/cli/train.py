@@ -11,7 +11,7 @@ from onestroke.config.cache import MOST, photo_folder, size
 from onestroke.config.training import TrainConfig
 
 EXAMPLES = """examples:
-  onestroke train                                   the painting and photos in the box; minutes on a CPU
+  onestroke train                                   the sample painting and photos; minutes on a CPU
   onestroke train wave.jpg --content photos/        your painting, your photos
   onestroke train wave.jpg scream.jpg               one network, two styles: stylize --style wave:0.7,scream:0.3
   onestroke train wave.jpg --config configs/default.yaml --steps 20000
@@ -31,10 +31,10 @@ def parser() -> argparse.ArgumentParser:
         epilog=f"{EXAMPLES}\n{kept}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("painting", nargs="*", help="the style images' files; none: a painting of ours")
+    made.add_argument("style_image", nargs="*", help="files of the style images; none: the sample painting")
     made.add_argument("--config", metavar="YAML", help="a file of settings; flags win over it")
     made.add_argument("--resume", action="store_true", help="continue the last run of this painting, or the one in --out")
-    schema.add_flags(made, TrainConfig, skip=("painting",))
+    schema.add_flags(made, TrainConfig, skip=("style_image",))
     return made
 
 
@@ -42,8 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     """Parse, train, say where everything is."""
     flags = vars(parser().parse_args(arguments))
     source, resume = flags.pop("config"), flags.pop("resume")
-    if not flags["painting"]:
-        del flags["painting"]
+    if not flags["style_image"]:
+        del flags["style_image"]
 
     from rich.console import Console
 

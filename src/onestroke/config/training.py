@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     pass
 from onestroke.config.schema import merge, option, read_yaml
 
-# The painting in the box (samples/painting.py).
+# The sample painting (samples/painting.py).
 SAMPLE_PAINTING = "brushwork"
 
 
@@ -69,15 +69,15 @@ class TrainConfig:
     Loss weights are dimensionless: 1.0 of each term is what doing nothing useful costs (losses/terms.py).
     """
 
-    painting: list[str] = option([], "the style images; none: the painting that comes in the box", empty=True)
+    style_image: list[str] = option([], "files of the style images; none: the sample painting", empty=True)
     title: str = option("", "who painted what, for the model's card; empty: the file's name")
     license: str = option("", "license of the painting, for the model's card")
-    content: str = option("", "folder of photos, searched recursively; empty: the samples that come in the box")
+    content: str = option("", "folder of photos, searched recursively; empty: the sample photos")
     val: str = option("", "folder of held-out photos; empty: some are set aside from the content photos")
     out: str = option("", "run folder; empty: runs/<painting>")
     network: str = option("onestroke", "which network to train (networks/registry.py)")
-    start: str = option(
-        "auto", "weights to begin with: auto (the style in the box that suits), none, a style in the box, or a .onnx"
+    initialize_from: str = option(
+        "auto", "weights to start from: auto (the bundled style that suits), none (random), a bundled style, or a .onnx"
     )
     vgg: str = option("vgg16", "which VGG judges", choices=("vgg16", "vgg19"))
     vgg_weights: str = option("", "file with VGG weights (.pth .h5 .mat .onnx .safetensors); empty: found or downloaded")
@@ -123,6 +123,9 @@ class TrainConfig:
 # What a run in progress may change without ceasing to be the same run.
 CHANGEABLE = ("out", "steps", "minutes", "pair_steps", "val_every", "preview_every", "save_every", "device", "workers",
               "precision", "vgg_weights")  # fmt: skip
+# What settings were called in version 0.1.
+RENAMED = {"painting": "style_image", "start": "initialize_from", "licence": "license"}
+
 # What a CPU run changes: it ends in minutes and still shows the style.
 QUICK: dict[str, Any] = {
     "batch": 2,
@@ -137,7 +140,7 @@ QUICK: dict[str, Any] = {
 
 def load(path: str | Path) -> TrainConfig:
     """The training run that a YAML file describes, defaults where it is silent. Raises ConfigError."""
-    values = {{"licence": "license"}.get(key, key): value for key, value in read_yaml(path).items()}  # as 0.1 spelled it
+    values = {RENAMED.get(key, key): value for key, value in read_yaml(path).items()}
     return merge(TrainConfig(), plain(values) | values, str(path))
 
 

@@ -74,8 +74,8 @@ def export_run(
     if not (folder / CHECKPOINT).is_file() or not (folder / CONFIG).is_file():
         raise ConfigError(f"{folder}: not a run folder ({CHECKPOINT} and {CONFIG} expected); `onestroke train` makes them")
     config = configs.load(folder / CONFIG)
-    names = style_names(config.painting)
-    name = style_name(config.painting)
+    names = style_names(config.style_image)
+    name = style_name(config.style_image)
     target = target or folder / f"{name if precision == 'fp32' else f'{name}_{precision}'}.onnx"
     if target.suffix != ".onnx":
         raise ConfigError(f"out: {target} does not end in .onnx")
@@ -88,9 +88,9 @@ def export_run(
         target.stem,
         name_of(config.network, checkpoint["state_dict"]),
         net,
-        painting=config.title or ", ".join(Path(path).name for path in config.painting) or SAMPLE_PAINTING,
+        painting=config.title or ", ".join(Path(path).name for path in config.style_image) or SAMPLE_PAINTING,
         styles=names if len(names) > 1 else [],
-        license=config.license or ("" if config.painting else "Apache-2.0"),
+        license=config.license or ("" if config.style_image else "Apache-2.0"),
         style_levels=config.style_levels,
         io=io,
         precision=precision,

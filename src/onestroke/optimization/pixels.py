@@ -69,7 +69,7 @@ def check_batch(optimizer: str, count: int) -> None:
 
 
 class _Stalled(Exception):
-    """The loss is no number, or no longer moves."""
+    """The loss is non-finite, or no longer moves."""
 
 
 class PixelOptimizer:
@@ -111,7 +111,7 @@ class PixelOptimizer:
     def run(self, callback: Callable[[Step], bool | None] | None = None) -> None:
         """Go on until `steps`, the stop rule, or a callback that returns True.
 
-        A loss that is no number or flat over 5 evaluations sends L-BFGS and SGD back to the best picture with Adam, and
+        A loss that is non-finite or flat over 5 evaluations sends L-BFGS and SGD back to the best picture with Adam, and
         halves Adam's rate for a NaN; the step's note says so. Raises Diverged where the start itself has no finite loss.
         """
         while self.step < self.steps:
@@ -172,7 +172,7 @@ class PixelOptimizer:
     def _recover(self, reason: str) -> str:
         """Back to the best picture with Adam; returns what to tell the user."""
         if self.lowest == float("inf"):
-            raise Diverged(f"{reason} at the start; use another --start, or smaller weights")
+            raise Diverged(f"{reason} at the start; use another --initialize-from, or smaller weights")
         if self.kind == "adam" and "became" not in reason:
             return f"{reason}: stopped"
         how = "Adam" if self.kind != "adam" else "half the rate"

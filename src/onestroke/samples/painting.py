@@ -1,4 +1,4 @@
-"""The painting in the box, drawn by this program: brush strokes along a flow field, coarse to fine, in relief.
+"""The sample painting, drawn by this program: brush strokes along a flow field, coarse to fine, in relief.
 
     python -m onestroke.samples.painting src/onestroke/samples/brushwork.jpg
 

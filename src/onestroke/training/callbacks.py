@@ -56,11 +56,11 @@ class Checkpoint(pl.Callback):
     def save(self, trainer: pl.Trainer) -> None:
         """To a temporary name, then a rename: a kill at any moment leaves the old or the new checkpoint whole.
 
-        Raises Diverged rather than let weights that are no numbers replace it, TrainingError where it cannot be written.
+        Raises Diverged rather than let non-finite weights replace it, TrainingError where it cannot be written.
         """
         assert isinstance(trainer.lightning_module, StyleModule)
         if not all(bool(parameter.isfinite().all()) for parameter in trainer.lightning_module.net.parameters()):
-            raise Diverged(f"the weights became no numbers at step {trainer.global_step}")
+            raise Diverged(f"the weights became non-finite at step {trainer.global_step}")
         try:
             with replacing(self.path) as temporary:
                 trainer.save_checkpoint(temporary)

@@ -12,7 +12,7 @@ from onestroke.config import training as configs
 from onestroke.config.training import QUICK, TrainConfig, style_name
 from onestroke.errors import ConfigError
 
-PATHS = ("content", "val", "pairs", "vgg_weights", "start")
+PATHS = ("content", "val", "pairs", "vgg_weights", "initialize_from")
 
 
 def choose(settings: Mapping[str, Any], source: str | None = None, resume: bool = False) -> tuple[TrainConfig, Path]:
@@ -41,9 +41,9 @@ def _fresh(given: dict[str, Any], source: str | None) -> TrainConfig:
 def _absolute(config: TrainConfig) -> TrainConfig:
     """With paths that mean the same wherever the run is resumed from."""
     paths: dict[str, Any] = {name: str(Path(path).resolve()) for name in PATHS if (path := getattr(config, name))}
-    paths["painting"] = [str(Path(path).resolve()) for path in config.painting]
-    if not Path(config.start).is_file():  # a name
-        del paths["start"]
+    paths["style_image"] = [str(Path(path).resolve()) for path in config.style_image]
+    if not Path(config.initialize_from).is_file():  # a name
+        del paths["initialize_from"]
     return schema.merge(config, paths, "flags")
 
 
@@ -70,9 +70,9 @@ def _new_folder(config: TrainConfig) -> Path:
         if Path(config.out).is_dir() and any(Path(config.out).iterdir()):
             raise ConfigError(f"out: {config.out} holds files that are no run; name a new folder")
         return Path(config.out)
-    taken = _runs(config.painting)
+    taken = _runs(config.style_image)
     number = 1 + max((int(m[1]) if (m := re.search(r"-(\d+)$", p.name)) else 1 for p in taken), default=0)
-    stem = style_name(config.painting)
+    stem = style_name(config.style_image)
     return Path("runs") / (stem if number == 1 else f"{stem}-{number}")
 
 
@@ -81,10 +81,10 @@ def _resumed(flags: dict[str, Any]) -> tuple[TrainConfig, Path]:
     if "out" in flags:
         folder = Path(flags["out"])
     else:
-        found = _runs(flags.get("painting", []))
+        found = _runs(flags.get("style_image", []))
         if not found:
             raise ConfigError(
-                f"resume: no run of {style_name(flags.get('painting', ''))!r} under runs/; name its folder with --out"
+                f"resume: no run of {style_name(flags.get('style_image', ''))!r} under runs/; name its folder with --out"
             )
         folder = found[-1]
     if not (folder / "config.yaml").is_file():

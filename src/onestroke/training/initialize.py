@@ -17,32 +17,34 @@ from onestroke.networks.layers import Framed
 from onestroke.networks.resize import transplant
 from onestroke.networks.wrappers import WRAPPERS
 
-# What `start` may be beside a model: the bundled one that the network's entry in NETWORKS names; random weights.
+# What `initialize_from` may be beside a model: the bundled one that the network's entry in NETWORKS names; random weights.
 AUTO, NONE = "auto", "none"
 
 
-def starting_weights(start: str, network: str, styles: Sequence[str]) -> dict[str, Tensor] | None:
-    """The state of networks.build(network, len(styles)) to begin with; None: random weights.
+def initial_weights(source: str, network: str, styles: Sequence[str]) -> dict[str, Tensor] | None:
+    """The state of networks.build(network, len(styles)) to start from; None: random weights.
 
-    start: "auto", "none", the name of a bundled model, or a file exported in fp32 or fp16, of `network` or of
-    another size of it. A style that the model has by name begins with its gains and biases, any other one with the mean of
+    source: "auto", "none", the name of a bundled model, or a file exported in fp32 or fp16, of `network` or of
+    another size of it. A style that the model has by name keeps its gains and biases, any other one with the mean of
     all. Raises ConfigError for another kind of network or int8, and ModelError for what is no model of ours.
     """
-    name = networks.entry(network).start or NONE if start == AUTO else start
+    name = networks.entry(network).start or NONE if source == AUTO else source
     if name == NONE:
         return None
     path = bundled.path(name)
-    kind, known, source = _read(path)
+    kind, known, stored = _read(path)
     if kind != network:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # the same new channels in every run
-            net = networks.build(network, source.styles)
+            net = networks.build(network, stored.styles)
         try:
-            transplant(source.body, net.body)
+            transplant(stored.body, net.body)
         except ValueError:
-            raise ConfigError(f"start: {path} is a {kind}, not a {network}; use --network {kind}, or --start none") from None
-        source = net
-    state = source.state_dict()
+            raise ConfigError(
+                f"initialize_from: {path} is a {kind}, not a {network}; use --network {kind}, or --initialize-from none"
+            ) from None
+        stored = net
+    state = stored.state_dict()
     for key, value in state.items():
         if key.endswith((".affine", ".slope")):
             mean = value.mean(0)
@@ -58,7 +60,7 @@ def _read(path: Path) -> tuple[str, list[str], Framed]:
         raise ModelError(f"{path}: not an ONNX model, or a damaged one ({type(error).__name__})") from None
     card = ModelCard.from_metadata({entry.key: entry.value for entry in model.metadata_props}, str(path))
     if card.precision == "int8":
-        raise ConfigError(f"start: {path} is in int8; name its fp32 or fp16 file")
+        raise ConfigError(f"initialize_from: {path} is in int8; name its fp32 or fp16 file")
     stored = {part.name.removesuffix(".half"): onnx.numpy_helper.to_array(part) for part in model.graph.initializer}
     kind = networks.name_of(card.network, stored)
     styles = card.styles or [card.name]

@@ -45,7 +45,7 @@ class StyleModule(pl.LightningModule):
         self.pair_loss, self.pair_steps = pair_loss, pair_steps
         self.terms: dict[str, Tensor] = {}  # of the last step
         torch.manual_seed(config.seed)
-        self.net = networks.build(config.network, len(style_names(config.painting))).to(memory_format=torch.channels_last)
+        self.net = networks.build(config.network, len(style_names(config.style_image))).to(memory_format=torch.channels_last)
         if weights:
             self.net.load_state_dict(weights)
         self.ema = AveragedModel(self.net, avg_fn=self._average)
@@ -67,7 +67,7 @@ class StyleModule(pl.LightningModule):
             group["lr"] = self.rate_scale * rate_at(self.global_step, self.config)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """batch: uint8 [B, H, W, 3 or 6]. Raises Diverged where the loss is no number or has exploded."""
+        """batch: uint8 [B, H, W, 3 or 6]. Raises Diverged where the loss is non-finite or has exploded."""
         if self.global_step == self.pair_steps:  # another loss begins
             self.smoothed, self.lowest = torch.full_like(self.smoothed, math.nan), torch.full_like(self.lowest, math.inf)
         terms = terms_of(batch, self.net, self.loss, self.pair_loss, self.config, self.global_step)

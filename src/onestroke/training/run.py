@@ -26,7 +26,7 @@ from onestroke.saving import save_image
 from onestroke.training import callbacks
 from onestroke.training.budget import Clock
 from onestroke.training.checkpoint import CHECKPOINT, CONFIG, OBJECTIVE, load_checkpoint
-from onestroke.training.initialize import starting_weights
+from onestroke.training.initialize import initial_weights
 from onestroke.training.module import StyleModule
 from onestroke.training.schedule import peak_rate
 from onestroke.training.setup import Materials, in_bf16, pair_steps, prepare, with_crops
@@ -64,7 +64,7 @@ def train(config: TrainConfig, folder: Path, report: Report = silent) -> Trained
     if (folder / CHECKPOINT).exists():
         config = replace(config, network=name_of(config.network, load_checkpoint(folder / CHECKPOINT)["state_dict"]))
     else:
-        weights = starting_weights(config.start, config.network, style_names(config.painting))
+        weights = initial_weights(config.initialize_from, config.network, style_names(config.style_image))
     with _quiet_lightning():
         materials = prepare(config, report)
         _make_folder(config, materials, folder)
@@ -85,7 +85,7 @@ def _make_folder(config: TrainConfig, materials: Materials, folder: Path) -> Non
     try:
         folder.mkdir(parents=True, exist_ok=True)
         schema.write_yaml(config, folder / CONFIG)
-        for name, painting in zip(style_names(config.painting), materials.paintings, strict=True):
+        for name, painting in zip(style_names(config.style_image), materials.paintings, strict=True):
             save_image(folder / "previews" / f"style_{name}.jpg", resize(painting, longer=PREVIEW_SIDE))
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None

@@ -127,8 +127,8 @@ def _pair_loss(config: TrainConfig, loss: PerceptualLoss, pairs: data.Pairs | No
 
 def _paintings(config: TrainConfig) -> list[Array]:
     """The style images, their levels prepared, at their own sizes."""
-    found = [read_rgb(Path(path)) for path in config.painting] or [sample_painting()]
-    for path, painting in zip(config.painting, found, strict=False):
+    found = [read_rgb(Path(path)) for path in config.style_image] or [sample_painting()]
+    for path, painting in zip(config.style_image, found, strict=False):
         if min(painting.shape[:2]) < LEAST_PAINTING:
             size = f"{painting.shape[1]}x{painting.shape[0]}"
             raise ImageError(f"{path}: {size} pixels are too few for a painting; use {LEAST_PAINTING} or more a side")
@@ -136,7 +136,7 @@ def _paintings(config: TrainConfig) -> list[Array]:
 
 
 def _photos(config: TrainConfig, report: Report) -> tuple[Photos, Photos]:
-    """(training, held-out) photos from the folders named, or from the samples in the box."""
+    """(training, held-out) photos from the folders named, or from the samples."""
     train = _folder(config.content, config.size, report) if config.content else _sample_photos(config.size)
     if config.val:
         held_out = _folder(config.val, config.size, report)

@@ -51,6 +51,6 @@ def strength_at(step: int, config: TrainConfig) -> float:
 
 def style_at(step: int, config: TrainConfig) -> int:
     """The style of a training step: all in turn, each round in an order of its own."""
-    styles = len(style_names(config.painting))
+    styles = len(style_names(config.style_image))
     turn, place = divmod(step, styles)
     return int(np.random.default_rng((config.seed, 6, turn)).permutation(styles)[place])
