@@ -40,7 +40,7 @@ def draw(seed: int = 7, scale: float = 1.0, layers: int = len(LAYERS)) -> Array:
     rng = np.random.default_rng(seed)
     size = round(WIDTH * scale) * SUPERSAMPLING, round(HEIGHT * scale) * SUPERSAMPLING
     y, x = np.mgrid[0 : HEIGHT / WIDTH : 192j, 0:1:256j]
-    study = Image.fromarray(np.clip(0.9 * _color(x, y), 0, 255).astype(np.uint8))
+    study = Image.fromarray(np.clip(0.9 * scene_color(x, y), 0, 255).astype(np.uint8))
     paint, relief = study.resize(size, Image.Resampling.BICUBIC), Image.new("L", size, 90)
     brushes = ImageDraw.Draw(paint), ImageDraw.Draw(relief)
     for width, length, density, noise in LAYERS[:layers]:
@@ -58,7 +58,7 @@ def _horizon(x: Field, level: float, phase: float) -> Field:
 HILLS = ((0.47, 0.6, (58, 84, 128)), (0.53, 2.2, (38, 62, 88)), (0.585, 4.0, (40, 66, 50)))
 
 
-def _color(x: Field, y: Field) -> Field:
+def scene_color(x: Field, y: Field) -> Field:
     """The study underneath: dusk over hills and a field, RGB in 0..255 at x, y in units of the width."""
     stops = np.array([0.0, 0.2, 0.34, 0.44, 0.52])
     sky = np.array([(22, 44, 112), (44, 104, 168), (118, 168, 176), (236, 186, 96), (232, 120, 62)], float)
@@ -80,7 +80,7 @@ def _color(x: Field, y: Field) -> Field:
     return np.where(field[..., None], gold, color)
 
 
-def _flow(x: Field, y: Field) -> tuple[Field, Field]:
+def scene_flow(x: Field, y: Field) -> tuple[Field, Field]:
     """Direction of the brush at x, y: vortices in the sky, slopes on the hills, waves in the field."""
     u = 1.0 + 0 * x
     v = 0.45 * np.sin(4.3 * x + 6 * y) + 0.25 * np.sin(9.1 * x - 4 * y)
@@ -107,13 +107,13 @@ def _stroke(
     """One stroke: bristles side by side along a stream line, each with its own shade, load and length."""
     unit = canvas / WIDTH  # canvas pixels per nominal pixel
     x, y = rng.uniform(-0.02, 1.02), rng.uniform(-0.02, HEIGHT / WIDTH + 0.02)
-    color = _color(np.array(x), np.array(y))
+    color = scene_color(np.array(x), np.array(y))
     color = np.clip(color * (1 + rng.normal(0, noise)) + rng.normal(0, 90 * noise, 3), 0, 255)
     steps, reach = 9, length * rng.uniform(0.6, 1.2) / WIDTH
     path = np.empty((steps, 2))
     for i in range(steps):
         path[i] = x, y
-        u, v = _flow(np.array(x), np.array(y))
+        u, v = scene_flow(np.array(x), np.array(y))
         x, y = x + float(u) * reach / steps, y + float(v) * reach / steps
     along: Field = np.asarray(np.gradient(path, axis=0))
     across = np.stack([-along[:, 1], along[:, 0]], 1) / (np.hypot(*along.T)[:, None] + 1e-9)
