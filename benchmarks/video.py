@@ -23,6 +23,7 @@ from rich.table import Table
 from onestroke.inference.stylizer import Stylizer
 from onestroke.jobs.render import render
 from onestroke.jobs.settings import Settings
+from onestroke.media.source import parse_path
 
 
 class Timed(Stylizer):
@@ -69,7 +70,7 @@ def _measure(model: str, size: int, flags: argparse.Namespace) -> dict[str, Any]
         return bool(done >= flags.frames)
 
     with tempfile.TemporaryDirectory() as folder:
-        render(stylizer, str(flags.clip), Path(folder) / "painted.mp4", Settings(size=size), watch)
+        render(stylizer, parse_path(flags.clip), Path(folder) / "painted.mp4", Settings(size=size), watch)
     (began, first, before), (ended, last, after) = marks[1], marks[-1]
     return {
         "model": Path(model).stem, "longer side": size, "device": stylizer.model.device,

@@ -63,14 +63,15 @@ class Stylizer(inference.Stylizer):
         from onestroke.jobs.plan import Job, check_targets
         from onestroke.jobs.render import render
         from onestroke.jobs.settings import Settings
+        from onestroke.media.source import parse_path
 
         if "brush" in settings and not isinstance(settings["brush"], Brush):
             settings["brush"] = Brush.parse(str(settings["brush"]))
-        job, chosen = Job(Path(source), Path(target)), Settings(**settings)
+        job, chosen = Job(parse_path(Path(source)), Path(target)), Settings(**settings)
         if not job.is_video:
             raise VideoError(f"{source}: a picture; call the stylizer with it, or name a video")
         check_targets([job], overwrite, chosen.resume)
-        return render(self, str(source), Path(target), chosen, lambda done, total: bool(progress and progress(done, total)))
+        return render(self, job.source, job.target, chosen, lambda done, total: bool(progress and progress(done, total)))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from onestroke.cli.main import main as cli
 from onestroke.jobs.plan import Job, plan
 from onestroke.jobs.render import render
 from onestroke.jobs.settings import Settings
+from onestroke.media.source import parse
 
 DELAYS = [100, 50, 200, 70, 1000]
 
@@ -44,7 +45,7 @@ def read(path):
 @pytest.mark.parametrize("kind", ["gif", "webp", "png"])
 def test_frames_timing_loop_and_alpha_are_kept(painter, tmp_path, kind, alpha):
     source, target = make_animation(tmp_path / f"in.{kind}", alpha=alpha), tmp_path / f"out.{kind}"
-    assert render(painter, str(source), target, Settings(), go_on).frames == len(DELAYS)
+    assert render(painter, parse(source), target, Settings(), go_on).frames == len(DELAYS)
     before, after = read(source), read(target)
     assert after[:2] == before[:2] == (DELAYS, 3)
     for old, new in zip(before[2], after[2], strict=True):
@@ -56,28 +57,28 @@ def test_frames_timing_loop_and_alpha_are_kept(painter, tmp_path, kind, alpha):
 
 def test_from_one_kind_to_another(painter, tmp_path):
     source = make_animation(tmp_path / "in.gif", loop=0)
-    render(painter, str(source), tmp_path / "out.webp", Settings(size=24), go_on)
+    render(painter, parse(source), tmp_path / "out.webp", Settings(size=24), go_on)
     delays, loop, frames = read(tmp_path / "out.webp")
     assert (delays, loop, frames[0].shape) == (DELAYS, 0, (16, 24, 4))
-    render(painter, str(source), tmp_path / "out.mp4", Settings(), go_on)
+    render(painter, parse(source), tmp_path / "out.mp4", Settings(), go_on)
     assert [round(float(t) * 1000) for t in shown(tmp_path / "out.mp4")[0]] == [0, 100, 150, 350, 420]
-    render(painter, str(tmp_path / "out.mp4"), tmp_path / "back.gif", Settings(), go_on)
+    render(painter, parse(tmp_path / "out.mp4"), tmp_path / "back.gif", Settings(), go_on)
     assert read(tmp_path / "back.gif")[:2] == (DELAYS, 0)
 
 
 def test_transparency_over_white_where_a_video_has_none(painter, tmp_path):
     source = make_animation(tmp_path / "in.png", alpha=True)
-    render(painter, str(source), tmp_path / "out.mkv", Settings(quality=1), go_on)
+    render(painter, parse(source), tmp_path / "out.mkv", Settings(quality=1), go_on)
     clear = read(source)[2][0][..., 3] == 0
     assert shown(tmp_path / "out.mkv")[1][0][clear].mean() > 240
-    render(painter, str(source), tmp_path / "out.mov", Settings(codec="prores"), go_on)
-    render(painter, str(tmp_path / "out.mov"), tmp_path / "back.png", Settings(strength=0.0), go_on)
+    render(painter, parse(source), tmp_path / "out.mov", Settings(codec="prores"), go_on)
+    render(painter, parse(tmp_path / "out.mov"), tmp_path / "back.png", Settings(strength=0.0), go_on)
     assert np.abs(read(tmp_path / "back.png")[2][0][..., 3].astype(int) - np.where(clear, 0, 255)).mean() < 4
 
 
 def test_a_play_once_gif_stays_one(painter, tmp_path):
     source = make_animation(tmp_path / "in.gif", loop=None)
-    render(painter, str(source), tmp_path / "out.gif", Settings(), go_on)
+    render(painter, parse(source), tmp_path / "out.gif", Settings(), go_on)
     assert read(tmp_path / "out.gif")[1] is None
 
 
@@ -90,7 +91,7 @@ def test_still_and_moving_pictures_in_one_folder(tiny, tmp_path):
     jobs = plan([str(folder)], str(tmp_path / "out"), "s")
     assert [job.target.name for job in jobs] == ["moves.gif", "still.png", "still.webp"]
     assert plan([str(folder / "moves.gif")], None, "s", settings=Settings(codec="webp")) == [
-        Job(folder / "moves.gif", folder / "moves-s.webp")
+        Job(parse(folder / "moves.gif"), folder / "moves-s.webp")
     ]
     assert cli(["stylize", str(tiny), str(folder), "-o", str(tmp_path / "out")]) == 0
     assert read(tmp_path / "out" / "moves.gif")[:2] == (DELAYS, 3)
@@ -100,27 +101,27 @@ def test_a_cut_animation_keeps_its_count(painter, tmp_path):
     source = make_animation(tmp_path / "in.png")
     cut = tmp_path / "cut.png"
     cut.write_bytes(source.read_bytes()[: source.stat().st_size * 2 // 3])
-    report = render(painter, str(cut), tmp_path / "out.png", Settings(), go_on)
+    report = render(painter, parse(cut), tmp_path / "out.png", Settings(), go_on)
     assert report.frames == len(DELAYS) and report.repeated >= 1
 
 
 def test_a_gif_shows_no_frame_for_less_than_browsers_do(painter, tmp_path):
     source = make_animation(tmp_path / "in.png", delays=[17] * 20)  # 60 frames a second
-    render(painter, str(source), tmp_path / "out.gif", Settings(), go_on)
+    render(painter, parse(source), tmp_path / "out.gif", Settings(), go_on)
     delays, _, frames = read(tmp_path / "out.gif")
     assert min(delays) >= 20 and sum(delays) == pytest.approx(17 * 20, abs=20) and len(frames) < 20
 
 
 def test_what_was_stopped_is_not_taken_for_done(painter, tmp_path):
     source, target = make_animation(tmp_path / "in.gif"), tmp_path / "out.gif"
-    report = render(painter, str(source), target, Settings(), lambda done, total: done >= 2)
+    report = render(painter, parse(source), target, Settings(), lambda done, total: done >= 2)
     assert (report.stopped, len(read(target)[0])) == ("interrupted", 2)
     again = plan([str(source)], str(target), "s", settings=Settings(resume=True))
-    assert again == [Job(source, target)]
-    whole = render(painter, str(source), target, Settings(resume=True), go_on)
+    assert again == [Job(parse(source), target)]
+    whole = render(painter, parse(source), target, Settings(resume=True), go_on)
     assert not whole.stopped and read(target)[0] == DELAYS
     assert plan([str(source)], str(target), "s", settings=Settings(resume=True)) == []
-    assert render(painter, str(source), target, Settings(), lambda done, total: done >= 2).stopped
+    assert render(painter, parse(source), target, Settings(), lambda done, total: done >= 2).stopped
     assert read(target)[0] == DELAYS  # a stub does not replace what is whole, nor pass for what was asked for
     assert plan([str(source)], str(target), "s", settings=Settings(resume=True)) == again
 

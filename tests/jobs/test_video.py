@@ -22,6 +22,7 @@ from onestroke.jobs.render import render
 from onestroke.jobs.settings import Settings
 from onestroke.media import encoder as encode
 from onestroke.media.reader import Reader
+from onestroke.media.source import parse
 
 STEADY = [512 * i for i in range(30)]
 UNEVEN = [100, 612, 700, 2048, 2100, 4000, 9000, 9001, 9500, 15000, 15512, 20000]
@@ -41,7 +42,7 @@ def clip(tmp_path_factory):
 def test_every_timestamp_is_kept(painter, tmp_path, times, codec):
     source = make_clip(tmp_path / "in.mp4", times, size=(80, 64))
     target = tmp_path / ("out.mov" if codec == "prores" else "out.mp4")
-    report = render(painter, str(source), target, Settings(codec=codec), go_on)
+    report = render(painter, parse(source), target, Settings(codec=codec), go_on)
     assert report.frames == len(times) and not report.stopped and report.notes == []
     assert shown(target)[0] == shown(source)[0] == [Fraction(t, 12800) for t in times]
     with av.open(str(source)) as before, av.open(str(target)) as after:
@@ -51,18 +52,18 @@ def test_every_timestamp_is_kept(painter, tmp_path, times, codec):
 
 
 def test_frames_are_the_painted_ones_in_order(painter, clip, tmp_path):
-    render(painter, str(clip), tmp_path / "out.mp4", Settings(quality=1), go_on)
+    render(painter, parse(clip), tmp_path / "out.mp4", Settings(quality=1), go_on)
     before, after = shown(clip)[1], shown(tmp_path / "out.mp4")[1]
     for old, new in zip(before, after, strict=True):
         assert np.abs(painter(old).astype(int) - new).mean() < 8  # chroma is halved and compressed
-    render(painter, str(clip), tmp_path / "photo.mp4", Settings(quality=1, strength=0.0), go_on)
+    render(painter, parse(clip), tmp_path / "photo.mp4", Settings(quality=1, strength=0.0), go_on)
     for old, new in zip(before, shown(tmp_path / "photo.mp4")[1], strict=True):
         assert np.abs(old.astype(int) - new).mean() < 3
 
 
 def test_sound_is_copied_byte_for_byte(painter, clip, tmp_path):
     for name in ("out.mp4", "out.mkv", "out.mov"):
-        render(painter, str(clip), tmp_path / name, Settings(), go_on)
+        render(painter, parse(clip), tmp_path / name, Settings(), go_on)
         before, after = copied(clip, "audio"), copied(tmp_path / name, "audio")
         assert [data for _, data in after] == [data for _, data in before]
         assert max(abs(a - b) for (a, _), (b, _) in zip(after, before, strict=True)) < Fraction(1, 999)
@@ -70,7 +71,7 @@ def test_sound_is_copied_byte_for_byte(painter, clip, tmp_path):
 
 def test_a_stream_that_does_not_fit_is_named(painter, tmp_path):
     clip = make_clip(tmp_path / "in.mp4", STEADY, size=(80, 64), sound=True)
-    report = render(painter, str(clip), tmp_path / "out.webm", Settings(), go_on)
+    report = render(painter, parse(clip), tmp_path / "out.webm", Settings(), go_on)
     assert len(report.notes) == 1 and "audio stream 1 (aac) does not fit" in report.notes[0]
     assert len(shown(tmp_path / "out.webm")[0]) == 30
 
@@ -79,7 +80,7 @@ def test_a_stream_that_does_not_fit_is_named(painter, tmp_path):
 def test_turned_clips_come_out_upright_once(painter, tmp_path, turn):
     source = make_clip(tmp_path / "in.mp4", STEADY[:3], turn=turn, sample_aspect_ratio=Fraction(4, 3))
     target = tmp_path / "out.mp4"
-    render(painter, str(source), target, Settings(strength=0.0, quality=1), go_on)
+    render(painter, parse(source), target, Settings(strength=0.0, quality=1), go_on)
     with av.open(str(target)) as made:
         frame = next(made.decode(video=0))
         assert frame.rotation == 0
@@ -92,7 +93,7 @@ def test_turned_clips_come_out_upright_once(painter, tmp_path, turn):
 def test_odd_sizes_stay(painter, tmp_path, codec):
     source = make_clip(tmp_path / "in.mkv", STEADY[:3], size=(67, 65), pixels="yuv444p")
     target = tmp_path / ("out.mov" if codec == "prores" else "out.mp4")
-    report = render(painter, str(source), target, Settings(codec=codec), go_on)
+    report = render(painter, parse(source), target, Settings(codec=codec), go_on)
     assert shown(target)[1][0].shape == (65, 67, 3)
     assert any("odd size 67 x 65" in note for note in report.notes) == (codec in ("h264", "h265"))
 
@@ -102,8 +103,8 @@ def test_colors_come_back_and_are_tagged(painter, tmp_path, matrix, limits):
     source = tmp_path / "in.mkv"
     tags = {"colorspace": matrix, "color_range": limits, "color_primaries": matrix, "color_trc": 1}
     make_clip(source, STEADY[:2], pixels="yuv444p", options={"crf": "1"}, **tags)
-    render(painter, str(source), tmp_path / "out.mkv", Settings(strength=0.0, quality=1), go_on)
-    with Reader(str(source)) as before, Reader(str(tmp_path / "out.mkv")) as after:
+    render(painter, parse(source), tmp_path / "out.mkv", Settings(strength=0.0, quality=1), go_on)
+    with Reader(parse(source)) as before, Reader(parse(tmp_path / "out.mkv")) as after:
         assert before.clip.color == after.clip.color
         assert (after.clip.color.tagged, after.clip.color.full, after.clip.color.primaries) == (matrix, limits == 2, matrix)
         pairs = zip(before.frames(), after.frames(), strict=True)
@@ -112,17 +113,17 @@ def test_colors_come_back_and_are_tagged(painter, tmp_path, matrix, limits):
 
 def test_untagged_and_gray_frames_are_tagged_as_computed(painter, tmp_path):
     source = make_clip(tmp_path / "in.mkv", STEADY[:2], size=(1280, 720), options={"crf": "1"})
-    render(painter, str(source), tmp_path / "out.mkv", Settings(strength=0.0, quality=1, size=320), go_on)
-    with Reader(str(source)) as before, Reader(str(tmp_path / "out.mkv")) as after:
+    render(painter, parse(source), tmp_path / "out.mkv", Settings(strength=0.0, quality=1, size=320), go_on)
+    with Reader(parse(source)) as before, Reader(parse(tmp_path / "out.mkv")) as after:
         assert before.clip.color.matrix == after.clip.color.matrix == 1  # BT.709, though 320 x 180 would be guessed BT.601
     Image.fromarray(picture(0)[..., 0]).save(tmp_path / "gray001.png")
-    render(painter, str(tmp_path / "gray%03d.png"), tmp_path / "gray.mp4", Settings(), go_on)
+    render(painter, parse(tmp_path / "gray%03d.png"), tmp_path / "gray.mp4", Settings(), go_on)
     with av.open(str(tmp_path / "gray.mp4")) as made:
         assert int(next(made.decode(video=0)).colorspace) == 5
 
 
 def test_size_evens_both_sides(painter, clip, tmp_path):
-    render(painter, str(clip), tmp_path / "out.mp4", Settings(size=33), go_on)
+    render(painter, parse(clip), tmp_path / "out.mp4", Settings(size=33), go_on)
     assert shown(tmp_path / "out.mp4")[1][0].shape == (22, 32, 3)
 
 
@@ -130,7 +131,7 @@ def test_a_file_cut_short_gives_what_is_there(painter, tmp_path):
     whole = make_clip(tmp_path / "whole.mkv", STEADY)
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
-    report = render(painter, str(cut), tmp_path / "out.mkv", Settings(), go_on)
+    report = render(painter, parse(cut), tmp_path / "out.mkv", Settings(), go_on)
     assert 5 < report.frames < 30 and len(shown(tmp_path / "out.mkv")[0]) == report.frames
 
 
@@ -146,7 +147,7 @@ def test_an_mp4_cut_short_gives_what_is_there_and_says_so(painter, tmp_path):
                 out.mux(packet)
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(first.read_bytes()[: first.stat().st_size * 2 // 3])
-    report = render(painter, str(cut), tmp_path / "out.mp4", Settings(), go_on)
+    report = render(painter, parse(cut), tmp_path / "out.mp4", Settings(), go_on)
     assert 5 < report.frames < 30 and len(shown(tmp_path / "out.mp4")[0]) == report.frames
     assert f"announces 30 frames, but only {report.frames} can be read" in " ".join(report.notes)
 
@@ -162,7 +163,7 @@ def test_a_broken_frame_shows_the_one_before(painter, tmp_path):
         at = data.index(bytes(fifth))
         data[at : at + fifth.size] = b"\0" * fifth.size
     (tmp_path / "broken.mkv").write_bytes(data)
-    report = render(painter, str(tmp_path / "broken.mkv"), tmp_path / "out.mkv", Settings(quality=1), go_on)
+    report = render(painter, parse(tmp_path / "broken.mkv"), tmp_path / "out.mkv", Settings(quality=1), go_on)
     assert (report.frames, report.repeated) == (12, 1)
     times, frames = shown(tmp_path / "out.mkv")
     assert times == shown(whole)[0]
@@ -174,14 +175,14 @@ def test_a_stopped_run_is_playable_and_goes_on_to_the_same_frames(painter, clip,
     for module in (encode, paint, video):
         monkeypatch.setattr(module, "SEGMENT", 8)
     whole, target = tmp_path / "whole.mp4", tmp_path / "out.mp4"
-    render(painter, str(clip), whole, Settings(steady=steady), go_on)
-    report = render(painter, str(clip), target, Settings(steady=steady), lambda done, total: done >= 19)
+    render(painter, parse(clip), whole, Settings(steady=steady), go_on)
+    report = render(painter, parse(clip), target, Settings(steady=steady), lambda done, total: done >= 19)
     assert (report.stopped, report.frames, report.resumable) == ("interrupted", 19, True)
     assert shown(target)[0] == shown(clip)[0][:19]
     assert 0.6 < len(copied(target, "audio")) / 47 < 0.9  # the sound ends with the pictures
     seen = []
     assert not render(
-        painter, str(clip), target, Settings(resume=True, steady=steady), lambda done, total: seen.append(done)
+        painter, parse(clip), target, Settings(resume=True, steady=steady), lambda done, total: seen.append(done)
     ).stopped
     assert seen[0] == 16 and seen[-1] == 30
     for a, b in zip(shown(target)[1], shown(whole)[1], strict=True):
@@ -202,9 +203,9 @@ def test_a_killed_run_goes_on_at_the_last_whole_segment(painter, tiny, tmp_path)
     with pytest.raises(ConfigError, match="--resume"):
         plan([str(source)], str(target), "dots")
     with pytest.raises(ConfigError, match="had another strength"):
-        render(painter, str(source), target, Settings(resume=True, strength=0.5), go_on)
+        render(painter, parse(source), target, Settings(resume=True, strength=0.5), go_on)
     seen = []
-    render(painter, str(source), target, Settings(resume=True), lambda done, total: seen.append(done))
+    render(painter, parse(source), target, Settings(resume=True), lambda done, total: seen.append(done))
     assert seen[0] == 120 and shown(target)[0] == shown(source)[0]
     assert not folder.exists()
 
@@ -226,10 +227,10 @@ def test_ctrl_c_leaves_a_playable_file(tiny, tmp_path):
 
 def test_a_stopped_beginning_is_no_finished_file(painter, clip, tmp_path):
     target = tmp_path / "out.mp4"
-    report = render(painter, str(clip), target, Settings(), lambda done, total: done >= 9)
+    report = render(painter, parse(clip), target, Settings(), lambda done, total: done >= 9)
     assert report.resumable and len(shown(target)[0]) == 9
     assert len(plan([str(clip)], str(target), "dots", settings=Settings(resume=True))) == 1
-    assert not render(painter, str(clip), target, Settings(resume=True), go_on).stopped
+    assert not render(painter, parse(clip), target, Settings(resume=True), go_on).stopped
     assert len(shown(target)[0]) == 30 and plan([str(clip)], str(target), "dots", settings=Settings(resume=True)) == []
 
 
@@ -238,18 +239,18 @@ def test_a_stopped_run_leaves_what_it_was_to_replace(painter, tmp_path, monkeypa
         monkeypatch.setattr(module, "SEGMENT", 8)
     path = make_clip(tmp_path / "clip.mp4", STEADY, sound=True)
     before = path.read_bytes()
-    report = render(painter, str(path), path, Settings(), lambda done, total: done >= 19)
+    report = render(painter, parse(path), path, Settings(), lambda done, total: done >= 19)
     assert path.read_bytes() == before and "kept" in report.notes[0]
     seen = []
-    render(painter, str(path), path, Settings(resume=True), lambda done, total: seen.append(done))
+    render(painter, parse(path), path, Settings(resume=True), lambda done, total: seen.append(done))
     assert seen[0] == 16 and path.read_bytes() != before and len(shown(path)[0]) == 30
 
 
 def test_a_torn_note_starts_over(painter, clip, tmp_path):
     target = tmp_path / "out.mp4"
-    render(painter, str(clip), target, Settings(), lambda done, total: done >= 9)
+    render(painter, parse(clip), target, Settings(), lambda done, total: done >= 9)
     (tmp_path / ".out.mp4.parts" / "run.json").write_text("")
-    assert not render(painter, str(clip), target, Settings(resume=True), go_on).stopped
+    assert not render(painter, parse(clip), target, Settings(resume=True), go_on).stopped
 
 
 def test_a_full_disk_ends_in_a_playable_file(painter, clip, tmp_path, monkeypatch, tiny, capsys):
@@ -267,7 +268,7 @@ def test_a_disk_that_refuses_is_one_line(painter, clip, tmp_path, monkeypatch):
 
     monkeypatch.setattr(encode, "encode", full)
     with pytest.raises(VideoError, match=r"out.mp4: cannot be written, the disk is full"):
-        render(painter, str(clip), tmp_path / "out.mp4", Settings(), go_on)
+        render(painter, parse(clip), tmp_path / "out.mp4", Settings(), go_on)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -279,24 +280,24 @@ def test_scene_cuts_are_found(painter, tmp_path):
             pixels = picture(i) if i < 10 else 255 - picture(i)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
         out.mux(stream.encode(None))
-    report = render(painter, str(tmp_path / "in.mp4"), tmp_path / "out.mp4", Settings(), go_on)
+    report = render(painter, parse(tmp_path / "in.mp4"), tmp_path / "out.mp4", Settings(), go_on)
     assert report.cuts == pytest.approx([0.4])
 
 
 def test_numbered_pictures_in_and_out(painter, clip, tmp_path):
     frames = tmp_path / "frames" / "%04d.png"
-    render(painter, str(clip), frames, Settings(strength=0.0), go_on)
+    render(painter, parse(clip), frames, Settings(strength=0.0), go_on)
     assert sorted(p.name for p in frames.parent.iterdir()) == [f"{i:04d}.png" for i in range(1, 31)]
-    render(painter, str(frames), tmp_path / "film.mp4", Settings(rate=Fraction(24)), go_on)
+    render(painter, parse(frames), tmp_path / "film.mp4", Settings(rate=Fraction(24)), go_on)
     assert shown(tmp_path / "film.mp4")[0] == [Fraction(i, 24) for i in range(30)]
     (frames.parent / "0007.png").unlink()
     with pytest.raises(VideoError, match="frame 7 of 1 to 30 is missing"):
-        render(painter, str(frames), tmp_path / "gap.mp4", Settings(), go_on)
+        render(painter, parse(frames), tmp_path / "gap.mp4", Settings(), go_on)
 
 
 def test_a_sequence_is_not_overwritten_unasked(painter, clip, tmp_path):
     frames = tmp_path / "100%_%03d.png"
-    render(painter, str(clip), frames, Settings(), go_on)
+    render(painter, parse(clip), frames, Settings(), go_on)
     assert (tmp_path / "100%_030.png").exists()
     with pytest.raises(ConfigError, match="exists already"):
         plan([str(clip)], str(frames), "dots")
@@ -306,7 +307,7 @@ def test_a_sequence_is_not_overwritten_unasked(painter, clip, tmp_path):
 def test_a_colon_is_part_of_a_name(painter, clip, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(clip, "12:30.mp4")
-    render(painter, "12:30.mp4", Path("12:31.mp4"), Settings(), go_on)
+    render(painter, parse("12:30.mp4"), Path("12:31.mp4"), Settings(), go_on)
     assert len(shown("file:12:31.mp4")[0]) == 30
 
 
@@ -370,10 +371,10 @@ def test_what_a_job_writes_is_not_its_input(clip, tmp_path, monkeypatch):
 
 
 def test_batches_give_the_same_video(painter, clip, tmp_path, monkeypatch):
-    render(painter, str(clip), tmp_path / "one.mkv", Settings(), go_on)
+    render(painter, parse(clip), tmp_path / "one.mkv", Settings(), go_on)
     monkeypatch.setattr(painter.model, "device", "cuda")  # only the choice of batch depends on it
     monkeypatch.setattr(paint, "_BATCH_PIXELS", 48 * 32 * 7)
-    render(painter, str(clip), tmp_path / "seven.mkv", Settings(), go_on)
+    render(painter, parse(clip), tmp_path / "seven.mkv", Settings(), go_on)
     for a, b in zip(shown(tmp_path / "one.mkv")[1], shown(tmp_path / "seven.mkv")[1], strict=True):
         assert np.abs(a.astype(int) - b).mean() < 1
 
@@ -431,12 +432,12 @@ def test_tags_that_are_no_utf8_are_kept_as_they_are(painter, tmp_path, suffix):
                 packet.stream = stream
                 out.mux(packet)
     assert b"Caf\xe9" in tagged.read_bytes()
-    render(painter, str(tagged), tmp_path / f"out{suffix}", Settings(), go_on)
+    render(painter, parse(tagged), tmp_path / f"out{suffix}", Settings(), go_on)
     assert b"Caf\xe9" in (tmp_path / f"out{suffix}").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["out.gif", "out/%03d.png"])
 def test_what_cannot_be_resumed_is_not_said_to_be(painter, tmp_path, name):
     path = make_clip(tmp_path / "clip.mp4", STEADY)
-    report = render(painter, str(path), tmp_path / name, Settings(), lambda done, total: done >= 2)
+    report = render(painter, parse(path), tmp_path / name, Settings(), lambda done, total: done >= 2)
     assert report.stopped and not report.resumable

@@ -86,7 +86,9 @@ def main(arguments: Sequence[str]) -> int:
     from onestroke.inference.temporal import Steady
     from onestroke.jobs.plan import plan
     from onestroke.jobs.settings import Settings
+    from onestroke.media.source import Camera, parse
 
+    model = bundled.path(flags.model)
     brush = Brush.parse(flags.brush)
     rate = None if flags.fps is None else Fraction(flags.fps).limit_denominator(1001)
     settings = Settings(
@@ -94,11 +96,12 @@ def main(arguments: Sequence[str]) -> int:
     )
     if settings.steady:
         Steady()  # so that it is missed before anything is opened
-    live = flags.inputs[0] if len(flags.inputs) == 1 and flags.inputs[0].partition(":")[0] == "webcam" else None
+    only = parse(flags.inputs[0]) if len(flags.inputs) == 1 else None
+    live = only.name if isinstance(only, Camera) else None
     if live and (flags.out or flags.codec or flags.quality is not None or flags.resume):
         raise ConfigError(f"{live}: is shown live and not stored; leave out -o, --codec, --quality and --resume")
-    jobs = [] if live else plan(flags.inputs, flags.out, bundled.path(flags.model).stem, flags.overwrite, settings)
-    stylizer = Stylizer(flags.model, flags.device, flags.memory, flags.style)
+    jobs = [] if live else plan(flags.inputs, flags.out, model.stem, flags.overwrite, settings)
+    stylizer = Stylizer(model, flags.device, flags.memory, flags.style)
     stylizer.check_strength(flags.strength)
 
     from rich.console import Console

@@ -44,10 +44,11 @@ class Stylizer:
         if memory is not None and not memory >= 1:
             raise ConfigError(f"memory: {memory} is too little; use MB, 1 or more")
         self._arguments = model, device, memory, style
-        self.model = open_model(model, device)
+        path = bundled.path(model)
+        self.model = open_model(path, device)
         self._memory, self._styles = memory, mix(style, self.model.card)
         # The frames of a video share one strength, and so one reading of the graph.
-        self._tiler = lru_cache(1)(partial(Tiler, self.model, bundled.path(model), styles=self._styles))
+        self._tiler = lru_cache(1)(partial(Tiler, self.model, path, styles=self._styles))
 
     def __reduce__(self) -> tuple[type[Stylizer], tuple[Any, ...]]:
         """Another process opens the model anew: a session of ONNX Runtime cannot be sent."""
@@ -88,7 +89,8 @@ class Stylizer:
     def check_strength(self, strength: float) -> None:
         """Raise ConfigError for a strength that this model cannot paint."""
         if not (isinstance(strength, Real) and 0 <= strength <= self.card.strongest):
-            raise ConfigError(f"strength: {strength} is out of range; use 0 to {self.card.strongest:g}")
+            shown = f"{strength:g}" if isinstance(strength, float) else repr(strength)
+            raise ConfigError(f"strength: {shown} is out of range; use 0 to {self.card.strongest:g}")
 
     def _one(self, photo: Array, strength: float) -> Array:
         """[H, W, 3] to the same shape, at its own scale."""

@@ -53,12 +53,12 @@ def _do(stylizer: Stylizer, job: Job, settings: Settings, watch: Watch) -> Done:
         return Done(job, notes=_stylize_picture(stylizer, job, settings))
     from onestroke.jobs.render import render  # FFmpeg and its threads, which a photo does not need
 
-    return Done(job, report=render(stylizer, str(job.source), job.target, settings, watch))
+    return Done(job, report=render(stylizer, job.source, job.target, settings, watch))
 
 
 def _stylize_picture(stylizer: Stylizer, job: Job, settings: Settings) -> Sequence[str]:
     """Returns what is to be said about the picture written."""
-    picture = read_image(job.source)
+    picture = read_image(job.source.path)
     if settings.size:
         picture.rgb = resize(picture.rgb, longer=settings.size)
         if picture.alpha is not None:

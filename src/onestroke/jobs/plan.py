@@ -11,30 +11,22 @@ from pathlib import Path
 from onestroke.errors import ConfigError
 from onestroke.images import READABLE, find_images
 from onestroke.jobs.settings import DEFAULT, Settings
-from onestroke.media.animation import is_animated, is_picture
-from onestroke.media.source import SEQUENCE, STDIN, frame_numbers
+from onestroke.media.source import SEQUENCE, VIDEOS, Camera, File, Pipe, Source, frame_numbers, parse, parse_path
 from onestroke.media.target import ANIMATIONS, CONTAINERS, FORMATS, STDOUT, parts_folder
 from onestroke.saving import WRITABLE, output_format
-
-_VIDEOS = frozenset((*CONTAINERS, ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".m2v", ".m2ts", ".mts", ".3gp", ".3g2", ".ogv",
-                     ".vob", ".mxf", ".y4m", ".nut", ".asf", ".h264", ".264", ".hevc", ".ivf"))  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Job:
     """One file to read and one to write."""
 
-    source: Path
+    source: Source
     target: Path
 
     @property
     def is_video(self) -> bool:
-        """Whether the source moves: a video, an animation, a numbered sequence, or what no picture's name tells."""
-        if self.source.suffix.lower() in ANIMATIONS and self.source.is_file():
-            return is_animated(self.source)
-        suffix = self.source.suffix.lower()
-        known = suffix in READABLE or suffix in _VIDEOS or str(self.source) == STDIN
-        return bool(SEQUENCE.search(self.source.name)) or (suffix not in READABLE if known else not is_picture(self.source))
+        """Whether the source moves."""
+        return not (isinstance(self.source, File) and self.source.kind == "picture")
 
 
 def plan(
@@ -50,29 +42,30 @@ def plan(
     single = out is not None and _names_a_file(out)
     for item in inputs:
         path = Path(item)
-        if item != STDIN and path.is_dir():
+        if item != str(Pipe.path) and path.is_dir():
             if single:
                 raise ConfigError(f"{out}: is one file, and {item} a folder; name a folder with -o")
-            found = list(find_images(path, READABLE | _VIDEOS))
+            found = list(find_images(path, READABLE | VIDEOS))
             named = path.resolve() if path.name in ("", "..") else path
             folder = Path(out) if out else named.with_name(f"{path.resolve().name}-{style}")
-            jobs += [_job(f, folder / f.relative_to(path), settings) for f in found]
+            jobs += [_job(parse_path(f), folder / f.relative_to(path), settings) for f in found]
             if not found:
                 raise ConfigError(f"{item}: a folder without pictures or videos")
         else:
-            for match in _matches(item):
+            for source in _matches(item):
+                match = source.path
                 beside = match.with_name(f"{SEQUENCE.sub('', match.stem) or match.parent.resolve().name}-{style}{match.suffix}")
                 if single:
-                    jobs.append(Job(match, Path(out or "")))
-                elif out and item == STDIN:
+                    jobs.append(Job(source, Path(out or "")))
+                elif out and isinstance(source, Pipe):
                     raise ConfigError(f"{out}: name a file for what standard input brings (painted.mkv), or - to pass it on")
                 else:
-                    jobs.append(_job(match, Path(out) / match.name if out else beside, settings))
+                    jobs.append(_job(source, Path(out) / match.name if out else beside, settings))
     if out is not None and not single and len(jobs) == 1 and Path(out).suffix and not Path(out).is_dir():
         output_format(Path(out))  # a file was meant, of a kind that is not written: say so instead of making a folder
     jobs = _apart(jobs)
     written = {job.target.resolve(): job for job in jobs}
-    jobs = [job for job in jobs if written.get(job.source.resolve(), job) is job]
+    jobs = [job for job in jobs if written.get(job.source.path.resolve(), job) is job]
     check_targets(jobs, overwrite, settings.resume)
     return [job for job in jobs if not (settings.resume and job.target.exists() and not parts_folder(job.target).exists())]
 
@@ -83,22 +76,23 @@ def _names_a_file(out: str) -> bool:
     return out == STDOUT or (known and not path.is_dir())
 
 
-def _matches(item: str) -> list[Path]:
-    path = Path(item)
-    if item == STDIN or SEQUENCE.search(path.name) or path.exists() or not glob.has_magic(item):
-        matches = [path]
-    else:
-        matches = [Path(m) for m in sorted(glob.glob(item))]
-    sequence = bool(matches) and bool(SEQUENCE.search(matches[0].name))
-    if not matches or not (item == STDIN or sequence or matches[0].exists()):
+def _matches(item: str) -> list[Source]:
+    """What one input stands for. Raises ConfigError for a camera among others, and for what is not there."""
+    source = parse(item)
+    if isinstance(source, Camera):
+        raise ConfigError(f"{item}: is shown live; name it alone")
+    if not isinstance(source, File) or source.path.exists():
+        return [source]
+    matches = [parse_path(Path(match)) for match in sorted(glob.glob(item))] if glob.has_magic(item) else []
+    if not matches:
         raise ConfigError(f"{item}: no such file or folder")
-    return matches
+    return list(matches)
 
 
-def _job(source: Path, target: Path, settings: Settings) -> Job:
+def _job(source: Source, target: Path, settings: Settings) -> Job:
     """With the target's name changed where its format is only read, or where another is asked for."""
     if Job(source, target).is_video:
-        if source == Path(STDIN):
+        if isinstance(source, Pipe):
             return Job(source, Path(STDOUT))
         kind = FORMATS.get(settings.codec or "")
         if kind is not None:
@@ -113,7 +107,7 @@ def _apart(jobs: Sequence[Job]) -> list[Job]:
     times = Counter(job.target for job in jobs)
 
     def target(job: Job) -> Path:
-        old, new = job.source.suffix, job.target.suffix
+        old, new = job.source.path.suffix, job.target.suffix
         return job.target.with_suffix(old + new) if times[job.target] > 1 and old.lower() != new.lower() else job.target
 
     return [Job(job.source, target(job)) for job in jobs]
@@ -121,7 +115,7 @@ def _apart(jobs: Sequence[Job]) -> list[Job]:
 
 def check_targets(jobs: Sequence[Job], overwrite: bool, resume: bool) -> None:
     """Raise ConfigError where two jobs share a target, or one would replace a file or a stopped run unasked."""
-    seen: dict[Path, Path] = {}
+    seen: dict[Path, Source] = {}
     for job in jobs:
         if job.target == Path(STDOUT):
             continue

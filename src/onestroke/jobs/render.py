@@ -14,19 +14,19 @@ from onestroke.jobs.painter import Painter, Report, Watch, named, run, shown
 from onestroke.jobs.settings import Settings
 from onestroke.jobs.stream import stream
 from onestroke.jobs.video import KEPT, stylize_video
-from onestroke.media.animation import Animation, AnimationWriter, is_animated
+from onestroke.media.animation import Animation, AnimationWriter
 from onestroke.media.clip import Frame
 from onestroke.media.encoder import CODECS
 from onestroke.media.reader import Reader
-from onestroke.media.source import SEQUENCE, STDIN, frame_path
+from onestroke.media.source import SEQUENCE, File, Pipe, Source, frame_path
 from onestroke.media.target import ANIMATIONS, CONTAINERS, STDOUT, parts_folder
 from onestroke.saving import save_image
 
 
-def render(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:
+def render(stylizer: Stylizer, source: Source, target: Path, settings: Settings, watch: Watch) -> Report:
     """Paint the video, animation or numbered sequence `source` into `target`, whose name says the format.
 
-    "-" is standard input and standard output. Raises VideoError and ConfigError.
+    The target "-" is standard output. Raises VideoError and ConfigError.
     """
     suffix = target.suffix.lower()
     if SEQUENCE.search(target.name):
@@ -37,21 +37,20 @@ def render(stylizer: Stylizer, source: str, target: Path, settings: Settings, wa
         raise ConfigError(
             f"{target}: cannot write {suffix or 'a file without extension'}; use {' '.join((*CONTAINERS, *ANIMATIONS))}"
         )
-    if source == STDIN or str(target) == STDOUT:
+    if isinstance(source, Pipe) or str(target) == STDOUT:
         return stream(stylizer, source, target, settings, watch)
     with open_source(source, settings) as reader:
         return stylize_video(stylizer, reader, source, target, settings, watch)
 
 
-def open_source(source: str, settings: Settings) -> Reader | Animation:
+def open_source(source: Source, settings: Settings) -> Reader | Animation:
     """A reader for the file. Raises VideoError."""
-    path = Path(source)
-    if path.suffix.lower() in ANIMATIONS and not SEQUENCE.search(path.name) and is_animated(path):
-        return Animation(path, settings.size)
+    if isinstance(source, File) and source.kind == "animation":
+        return Animation(source.path, settings.size)
     return Reader(source, settings.size, settings.rate)
 
 
-def _to_animation(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:
+def _to_animation(stylizer: Stylizer, source: Source, target: Path, settings: Settings, watch: Watch) -> Report:
     if settings.codec in CODECS:
         raise ConfigError(f"codec: {settings.codec} does not go into a {target.suffix}; use .mp4 or .mkv, or leave it out")
     report = Report()
@@ -77,7 +76,7 @@ def _save(writer: AnimationWriter, reader: Reader | Animation, frames: int) -> N
         raise VideoError(f"{writer.target}: cannot be written ({because(error)})") from None
 
 
-def _to_pictures(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:
+def _to_pictures(stylizer: Stylizer, source: Source, target: Path, settings: Settings, watch: Watch) -> Report:
     report, number = Report(), count(1)
 
     def write(frame: Frame) -> None:

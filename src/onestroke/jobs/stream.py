@@ -15,24 +15,23 @@ from onestroke.files import replacing
 from onestroke.inference.stylizer import Stylizer
 from onestroke.jobs.painter import Painter, Report, Watch, named, run
 from onestroke.jobs.settings import Settings
-from onestroke.media.animation import is_animated
 from onestroke.media.clip import Frame
 from onestroke.media.encoder import Encoding, encode
 from onestroke.media.frames import Converter
 from onestroke.media.mux import add_copy, copy_about, open_output
 from onestroke.media.reader import Reader
-from onestroke.media.source import as_file
+from onestroke.media.source import File, Source, as_file
 from onestroke.media.target import STDOUT
 
 
-def stream(stylizer: Stylizer, source: str, target: Path, settings: Settings, watch: Watch) -> Report:
-    """Paint `source` ("-": standard input) into `target` ("-": standard output, as Matroska), sound passed along.
+def stream(stylizer: Stylizer, source: Source, target: Path, settings: Settings, watch: Watch) -> Report:
+    """Paint `source` into `target` ("-": standard output, as Matroska), sound passed along.
 
     A run that is stopped leaves a playable file. Raises VideoError and ConfigError.
     """
     if settings.resume:
         raise ConfigError("resume: what comes through a pipe is gone; name files to go on from a stopped run")
-    if Path(source).suffix.lower() == ".webp" and is_animated(Path(source)):  # which FFmpeg cannot read
+    if isinstance(source, File) and source.kind == "animation" and source.path.suffix.lower() == ".webp":  # not for FFmpeg
         raise ConfigError(f"{source}: an animated WebP does not go through a pipe; name a file with -o")
     out = str(target) == STDOUT
     suffix = ".mkv" if out else target.suffix.lower()

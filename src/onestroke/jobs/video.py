@@ -21,6 +21,7 @@ from onestroke.media.animation import Animation
 from onestroke.media.encoder import Encoding, Segments
 from onestroke.media.mux import join
 from onestroke.media.reader import Reader
+from onestroke.media.source import Source
 from onestroke.media.target import SEGMENT, parts_folder
 
 _SPARE = 32 << 20  # bytes of disk that must stay free besides what joining needs
@@ -29,7 +30,7 @@ KEPT = "what was there before is kept until the new one is whole"
 
 
 def stylize_video(
-    stylizer: Stylizer, reader: Reader | Animation, source: str, target: Path, settings: Settings, watch: Watch
+    stylizer: Stylizer, reader: Reader | Animation, source: Source, target: Path, settings: Settings, watch: Watch
 ) -> Report:
     """Paint the open `reader` of `source` into `target`, a video file.
 
@@ -130,9 +131,9 @@ def _read(note: Path) -> dict[str, Any]:
     return {}
 
 
-def _fingerprint(stylizer: Stylizer, source: str, settings: Settings, encoding: Encoding) -> dict[str, Any]:
+def _fingerprint(stylizer: Stylizer, source: Source, settings: Settings, encoding: Encoding) -> dict[str, Any]:
     """What must be the same for segments of two runs to fit together."""
-    path = Path(source)
+    path = source.path
     state = [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else []
     return {
         "source": [str(path.resolve()), *state],

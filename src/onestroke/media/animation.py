@@ -21,24 +21,6 @@ _SHORTEST = 20  # milliseconds
 _CLEAR = 255  # the palette entry of a GIF that stands for transparent
 
 
-def is_animated(path: Path) -> bool:
-    """Whether the picture file has more than one frame; False for what cannot be read."""
-    try:
-        with Image.open(path) as image:
-            return bool(getattr(image, "is_animated", False))
-    except Exception:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...; reading will say it
-        return False
-
-
-def is_picture(path: Path) -> bool:
-    """Whether Pillow knows what it is."""
-    try:
-        with Image.open(path):
-            return True
-    except Exception:  # as above
-        return False
-
-
 class Animation:
     """An open animation, used like a `Reader`. `loop` is how often it plays (0: for ever), None where the file says nothing."""
 
@@ -87,7 +69,7 @@ class Animation:
         try:
             self._image.seek(number + self._first)
             return np.asarray(self._image.convert("RGBA"))
-        except Exception:  # as in `is_animated`
+        except Exception:  # Pillow's decoders raise anything
             return None
 
     def frames(self, skip: int = 0) -> Iterator[Frame]:

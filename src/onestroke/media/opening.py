@@ -13,24 +13,24 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from onestroke.errors import VideoError, because
-from onestroke.media.source import SEQUENCE, STDIN, as_file, frame_numbers
+from onestroke.media.source import Numbered, Pipe, Source, as_file, frame_numbers
 
 # Tags that are no valid UTF-8 come in, and go out, as they are: from PyAV 19 on without asking.
 TAGS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
 
 
-def open_input(source: str, rate: Fraction | None) -> InputContainer:
-    """Open a file, "-" for standard input, or a numbered sequence at `rate` frames a second. Raises VideoError."""
+def open_input(source: Source, rate: Fraction | None) -> InputContainer:
+    """Open a file, standard input, or a numbered sequence at `rate` frames a second. Raises VideoError."""
     try:
-        if source == STDIN:
+        if isinstance(source, Pipe):
             return _open("pipe:0")
-        if SEQUENCE.search(Path(source).name):
-            start = str(_check_sequence(Path(source)))
-            return av.open(source, format="image2", options={"framerate": str(rate or 25), "start_number": start})
-        return _open(as_file(source))
+        if isinstance(source, Numbered):
+            start = str(_check_sequence(source.path))
+            options = {"framerate": str(rate or 25), "start_number": start}
+            return av.open(str(source.path), format="image2", options=options)
+        return _open(as_file(source.path))
     except FFmpegError as error:
-        name = "standard input" if source == STDIN else source
-        raise VideoError(f"{name}: not a video, or a damaged one ({because(error)})") from None
+        raise VideoError(f"{source}: not a video, or a damaged one ({because(error)})") from None
 
 
 def _open(source: str) -> InputContainer:

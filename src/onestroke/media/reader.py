@@ -6,7 +6,6 @@ import heapq
 import queue
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
@@ -19,28 +18,28 @@ from onestroke.errors import VideoError
 from onestroke.media.clip import Clip, Frame
 from onestroke.media.frames import Converter, Turn, color_of, fraction
 from onestroke.media.opening import choose_video, open_input
-from onestroke.media.source import SEQUENCE, STDIN
+from onestroke.media.source import Numbered, Pipe, Source
 
 
 class Reader:
     """An open video. Use as a context; `clip` says what it is, `frames` gives its pictures.
 
     `passing` keeps the packets of other streams, for a source that can be read only once: they wait in `others`.
-    `source` is a file, "-" for standard input, or a numbered sequence such as ``frames/%05d.png`` (`rate` frames a second).
+    A numbered sequence is read at `rate` frames a second.
     `times` grows to hold the timestamp of every frame seen.
     Raises VideoError where there is no picture to be had.
     """
 
-    def __init__(self, source: str, size: int | None = None, rate: Fraction | None = None, passing: bool = False) -> None:
-        self._piped = source == STDIN
-        self.name = "standard input" if source == STDIN else source
+    def __init__(self, source: Source, size: int | None = None, rate: Fraction | None = None, passing: bool = False) -> None:
+        self._piped = isinstance(source, Pipe)
+        self.name = str(source)
         self.times: list[int] = []
         self.last_duration = 1
         self._container = open_input(source, rate)
         try:
             self.stream = choose_video(self._container, self.name)
             self._packets = iter(self._container.demux(*(self._container.streams if passing else [self.stream])))
-            self.original = None if SEQUENCE.search(Path(source).name) else source
+            self.original = None if isinstance(source, Numbered) else str(source.path)
             self.painted, self.announced = self.stream.index, self.stream.frames
             self.others: queue.SimpleQueue[Packet[Any]] = queue.SimpleQueue()
             self._owed: list[int] = []

@@ -1,12 +1,104 @@
-"""What a moving picture may come from, told by its name alone: files, numbered sequences, pipes."""
+"""What is to be stylized, told apart once (`parse`) by its name, and by its first bytes where that says too little."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-STDIN = "-"
+from PIL import Image
+
+from onestroke.images import READABLE
+from onestroke.media.target import ANIMATIONS, CONTAINERS
+
+VIDEOS = frozenset((*CONTAINERS, ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".m2v", ".m2ts", ".mts", ".3gp", ".3g2", ".ogv",
+                    ".vob", ".mxf", ".y4m", ".nut", ".asf", ".h264", ".264", ".hevc", ".ivf"))  # fmt: skip
 SEQUENCE = re.compile(r"%0?(\d*)d")  # of a file name such as frames/%05d.png
+
+
+@dataclass(frozen=True)
+class File:
+    """A file, there or not: a picture, an animation that Pillow reads, or a video for FFmpeg."""
+
+    path: Path
+    kind: Literal["picture", "animation", "video"]
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A sequence of pictures, numbered in their names: frames/%05d.png."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class Pipe:
+    """A video on standard input."""
+
+    path = Path("-")
+
+    def __str__(self) -> str:
+        return "standard input"
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera: "webcam" (the first), "webcam:1", "webcam:NAME", "webcam:/dev/..."."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Source = File | Numbered | Pipe
+
+
+def parse(text: str | Path) -> Source | Camera:
+    """What a command line's input, or a path, means. A glob pattern or a folder is the caller's to expand."""
+    name = str(text)
+    if name == "-":
+        return Pipe()
+    if isinstance(text, str) and name.partition(":")[0] == "webcam":
+        return Camera(name)
+    return parse_path(Path(text))
+
+
+def parse_path(path: Path) -> File | Numbered:
+    """A path, which is neither a pipe nor a camera."""
+    suffix = path.suffix.lower()
+    if SEQUENCE.search(path.name):
+        return Numbered(path)
+    if suffix in ANIMATIONS and path.is_file():
+        return File(path, "animation" if is_animated(path) else "picture")
+    if suffix in VIDEOS:
+        return File(path, "video")
+    return File(path, "picture" if suffix in READABLE or _is_picture(path) else "video")
+
+
+def is_animated(path: Path) -> bool:
+    """Whether the picture file has more than one frame; False for what cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return bool(getattr(image, "is_animated", False))
+    except Exception:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...; reading will say it
+        return False
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether Pillow knows what it is."""
+    try:
+        with Image.open(path):
+            return True
+    except Exception:  # as above
+        return False
 
 
 def as_file(path: str | Path) -> str:

@@ -48,7 +48,7 @@ def draw(seed: int = 5) -> Array:
 def _tone(x: Field, y: Field) -> Field:
     """The scene's luminance with more contrast, 0 to 1."""
     luminance = scene_color(x, y) @ np.array([0.299, 0.587, 0.114]) / 255
-    return np.clip((luminance - 0.16) / 0.66, 0, 1)  # type: ignore[no-any-return]
+    return np.clip((luminance - 0.16) / 0.66, 0, 1)
 
 
 def _stroke(rng: np.random.Generator, pen: ImageDraw.ImageDraw, x: float, y: float, turn: float, tone: float) -> None:

@@ -73,7 +73,7 @@ def _stones(rng: np.random.Generator, sites: Field) -> Field:
     """The color of each stone [N, 3]: the quarry's nearest to the scene there, none like another."""
     wanted = scene_color(sites[:, 1] / WIDTH, sites[:, 0] / WIDTH) * 1.12 + rng.normal(0, 22, (len(sites), 3))
     chosen = QUARRY[np.square(wanted[:, None] - QUARRY).sum(-1).argmin(1)]
-    return chosen * (1 + rng.normal(0, 0.07, (len(sites), 1))) + rng.normal(0, 5, chosen.shape)  # type: ignore[no-any-return]
+    return chosen * (1 + rng.normal(0, 0.07, (len(sites), 1))) + rng.normal(0, 5, chosen.shape)
 
 
 if __name__ == "__main__":
