@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from onestroke.samples import painting, photos, scenes
+from onestroke.samples import etching, mosaic, painting, photos, scenes
 
 
 def test_the_painting_is_drawn_the_same_again():
@@ -27,3 +28,12 @@ def test_scenes_are_deterministic_and_varied():
 def test_held_out_photos_are_apart_from_the_training_photos():
     train, held_out = photos.train_photos(), photos.held_out_photos()
     assert len(train) >= 8 and len(held_out) == 2 and not set(train) & set(held_out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("style", "dark"), [(mosaic, mosaic.MORTAR), (etching, etching.INK)])
+def test_style_images_are_drawn_the_same_again(style, dark):
+    drawn = style.draw()
+    assert drawn.shape == (768, 1024, 3) and np.array_equal(drawn, style.draw())
+    near = np.abs(drawn.astype(int) - dark).max(-1) < 30
+    assert 0.05 < near.mean() < 0.5  # joints between stones, lines of ink

@@ -181,6 +181,9 @@ def test_two_paintings_make_one_network_with_two_styles(tmp_path, painting, phot
     assert np.array_equal(pictures[""], pictures["stripes"]) and not np.array_equal(pictures[""], pictures["dark"])
     mixed = pictures["stripes:0.5,dark:0.5"]
     assert not np.array_equal(mixed, pictures["dark"]) and not np.array_equal(mixed, pictures["stripes"])
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    assert cli("stylize", [str(model), str(tmp_path / "photo.png"), "--style", "stripes:0.5,dark:0.5", "--device", "cpu"]) == 0
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "photo-stripes-dark.png")), mixed)
     strips = Stylizer(model, "cpu", memory=1, style="stripes:0.5,dark:0.5")(np.tile(photo, (4, 1, 1)))
     whole = Stylizer(model, "cpu", memory=10_000, style="stripes:0.5,dark:0.5")(np.tile(photo, (4, 1, 1)))
     assert np.abs(strips.astype(int) - whole).max() <= 1

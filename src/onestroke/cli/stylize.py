@@ -100,7 +100,7 @@ def main(arguments: Sequence[str]) -> int:
     live = only.name if isinstance(only, Camera) else None
     if live and (flags.out or flags.codec or flags.quality is not None or flags.resume):
         raise ConfigError(f"{live}: is shown live and not stored; leave out -o, --codec, --quality and --resume")
-    jobs = [] if live else plan(flags.inputs, flags.out, model.stem, flags.overwrite, settings)
+    jobs = [] if live else plan(flags.inputs, flags.out, _label(flags.style) or model.stem, flags.overwrite, settings)
     stylizer = Stylizer(model, flags.device, flags.memory, flags.style)
     stylizer.check_strength(flags.strength)
 
@@ -113,6 +113,11 @@ def main(arguments: Sequence[str]) -> int:
 
         return webcam.main(stylizer, live, settings, console)
     return _work(stylizer, jobs, settings, console)
+
+
+def _label(style: str) -> str:
+    """What outputs in one style of several, or in a mix, are named after: "wave:0.7,scream:0.3" is wave-scream."""
+    return "-".join(part.partition(":")[0].strip() for part in style.split(",")) if style else ""
 
 
 def _work(stylizer: Stylizer, jobs: list[Job], settings: Settings, console: Console) -> int:
