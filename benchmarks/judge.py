@@ -18,7 +18,7 @@ from torch import Tensor
 
 from onestroke.losses import vgg, weights
 from onestroke.losses.architecture import WIDTHS
-from onestroke.losses.terms import gram
+from onestroke.losses.statistics import gram
 
 Pixels = NDArray[np.uint8]
 STYLE, CONTENT = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), ("relu3_3", "relu4_2")

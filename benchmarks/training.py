@@ -24,10 +24,11 @@ from rich.table import Table
 
 from onestroke.config.schema import merge
 from onestroke.config.training import TrainConfig
+from onestroke.losses.pixels import to_float
 from onestroke.networks import registry as networks
 from onestroke.training.schedule import make_optimizer
 from onestroke.training.setup import Materials, in_bf16, prepare
-from onestroke.training.step import terms_of, to_float
+from onestroke.training.step import terms_of
 
 
 def main() -> None:

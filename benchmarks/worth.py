@@ -26,7 +26,7 @@ from onestroke.config.training import load
 from onestroke.images import Array, center_crop, find_images, read_image
 from onestroke.inference.stylizer import Stylizer
 from onestroke.losses.objective import PerceptualLoss
-from onestroke.optimization.gatys.materials import tensor
+from onestroke.losses.pixels import tensor
 from onestroke.optimization.pixels import Objective, PixelOptimizer, Step, Updates
 from onestroke.training.setup import prepare
 

@@ -1,6 +1,9 @@
 """The tests make every picture they need; VGG16 comes from the development group's wheel."""
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch reads it: tests run side by side (pytest-xdist)
 
 import numpy as np
 import pytest
@@ -28,6 +31,17 @@ def parity_sizes():
     patch.setattr(parity, "PARITY_SIZES", ((1, 64, 64), (2, 65, 66)))
     yield sizes
     patch.undo()
+
+
+@pytest.fixture
+def unexported(monkeypatch):
+    """Trainings end without the export and the sample, for tests that look at neither."""
+    from onestroke import api
+
+    def finish(trained):
+        return api.Run(trained.folder, trained.steps, trained.objective, trained.folder / "x.onnx", trained.folder / "x.png")
+
+    monkeypatch.setattr(api, "_finish", finish)
 
 
 @pytest.fixture(scope="session")

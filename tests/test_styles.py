@@ -16,8 +16,8 @@ from onestroke.images import resize
 from onestroke.inference.stylizer import Stylizer
 from onestroke.losses import vgg, weights
 from onestroke.losses.objective import PerceptualLoss
+from onestroke.losses.pixels import to_float
 from onestroke.samples.photos import held_out_photos
-from onestroke.training.step import to_float
 
 RECIPES = Path(__file__).parent.parent / "configs" / "styles"
 

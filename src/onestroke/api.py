@@ -20,6 +20,7 @@ from onestroke.saving import save_image
 if TYPE_CHECKING:
     from onestroke.config.training import TrainConfig
     from onestroke.jobs.painter import Report as VideoReport
+    from onestroke.training.run import Trained
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -131,15 +132,18 @@ def train(
 
 def run_training(config: TrainConfig, folder: Path, report: Report = silent) -> Run:
     """Train as `config` says into `folder`, or on from its checkpoint; then export, and stylize a sample."""
-    from onestroke.exporting.onnx import export_run
     from onestroke.training.run import train as fit
 
     trained = fit(config, folder, report)
-    if not trained.finished:
-        return Run(folder, trained.steps, {})
-    model, sample = export_run(folder), folder / "sample.png"
+    return _finish(trained) if trained.finished else Run(folder, trained.steps, {})
+
+
+def _finish(trained: Trained) -> Run:
+    from onestroke.exporting.onnx import export_run
+
+    model, sample = export_run(trained.folder), trained.folder / "sample.png"
     save_image(sample, inference.Stylizer(model, device="cpu")(trained.preview))
-    return Run(folder, trained.steps, trained.objective, model, sample)
+    return Run(trained.folder, trained.steps, trained.objective, model, sample)
 
 
 def export(

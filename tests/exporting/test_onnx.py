@@ -60,6 +60,7 @@ def test_folding_the_input_scale_and_the_order_of_pixels_changes_nothing(name):
     assert (found.float() - wanted).abs().max() <= 0.51
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", networks.NETWORKS)
 def test_onnx_runtime_agrees_with_torch_at_five_sizes(name, tmp_path, parity_sizes, monkeypatch):
     monkeypatch.setattr(parity, "PARITY_SIZES", parity_sizes)

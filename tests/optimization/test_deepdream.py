@@ -9,6 +9,7 @@ from onestroke.cli import dream as verb
 from onestroke.cli.main import main
 from onestroke.errors import ConfigError
 from onestroke.images import Picture, read_image, resize
+from onestroke.losses.pixels import tensor
 from onestroke.optimization.deepdream.dreamer import (
     Dreamer,
     DreamObjective,
@@ -20,7 +21,6 @@ from onestroke.optimization.deepdream.dreamer import (
     zoomed,
 )
 from onestroke.optimization.deepdream.presets import PRESETS, dream_recipe
-from onestroke.optimization.gatys.materials import tensor
 from onestroke.samples import scenes
 from onestroke.saving import save_image
 

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 
 from onestroke.losses import vgg, weights
 from onestroke.losses.architecture import WIDTHS, layer_names
+from onestroke.losses.statistics import gram_distance, moments, wasserstein
 from onestroke.optimization.gatys import presets
 from onestroke.optimization.gatys.objective import GatysObjective
-from onestroke.optimization.gatys.statistics import gram_distance, moments, wasserstein
 from onestroke.optimization.gatys.targets import style_targets
 
 OURS = ("quality", "fast", "training")  # the others are published

@@ -167,6 +167,7 @@ def rows(out):
         return {(row["part"], int(row["step"])): row for row in csv.DictReader(file)}
 
 
+@pytest.mark.usefixtures("unexported")
 def test_training_goes_from_pairs_to_perceptual_losses(finished, content, painting, tmp_path):
     assert train(finished, content, painting, tmp_path / "both", "--supervision", "both", "--pair-share", "0.5") == 0
     found = rows(tmp_path / "both")
@@ -190,6 +191,7 @@ def test_pairs_alone_teach(finished, content, painting, tmp_path):
     assert style.card.strongest == 1 and np.abs(style(photo, 0.5) - half).max() <= 1  # pairs teach one strength
 
 
+@pytest.mark.usefixtures("unexported")
 def test_a_run_that_was_stopped_among_pairs_resumes_to_the_same_weights(finished, content, painting, tmp_path):
     both = ["--supervision", "both", "--pair-share", "0.5"]
     assert train(finished, content, painting, tmp_path / "whole", *both) == 0

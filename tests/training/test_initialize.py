@@ -66,6 +66,7 @@ def test_what_is_read_paints_as_the_style_does(style):
     assert np.abs(open_model(style, "cpu").run(photo, 0.8) - wanted).max() <= 1.2
 
 
+@pytest.mark.usefixtures("unexported")
 def test_a_run_begins_there_and_goes_on_without_the_file(tmp_path, painting, photos):
     source, out = tmp_path / "begin.onnx", tmp_path / "run"
     net = exported("tiny", source)

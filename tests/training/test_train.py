@@ -93,6 +93,7 @@ def wait_for_rows(out, count, process):
     pytest.fail(f"the run never got there: {process.stdout.read()}")
 
 
+@pytest.mark.usefixtures("unexported")
 def test_killed_and_resumed_gives_the_same_weights(tmp_path, painting, photos, finished):
     out = tmp_path / "killed"
     process = start(painting, photos, out, "--steps", "24", "--save-every", "7")
@@ -108,6 +109,7 @@ def test_killed_and_resumed_gives_the_same_weights(tmp_path, painting, photos, f
     assert steps == ["10", "20"]  # no row twice
 
 
+@pytest.mark.usefixtures("unexported")
 def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(tmp_path, painting, photos):
     out = tmp_path / "stopped"
     process = start(painting, photos, out, "--steps", "400", "--save-every", "1000")
@@ -123,6 +125,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(tmp_path, painting, ph
     assert load_checkpoint(out / "last.ckpt")["global_step"] == reached + 5
 
 
+@pytest.mark.usefixtures("unexported")
 def test_minutes_become_steps_that_are_written_down(tmp_path, painting, photos):
     out = tmp_path / "timed"
     assert cli("train", arguments(painting, photos, out, "--minutes", "0.02", "--warmup", "2")) == 0
@@ -137,6 +140,7 @@ def test_the_rate_warms_up_stays_level_and_falls_to_zero():
     assert rates[98] < 0.01 and all(a > b for a, b in pairwise(rates[66:]))
 
 
+@pytest.mark.usefixtures("unexported")
 def test_a_time_budget_is_kept_by_taking_fewer_steps(tmp_path, painting, photos, monkeypatch):
     """Ten ticks a step, of a budget of 600: two thirds are over after 40 steps, so 60 are the end, as --steps 60 has it."""
     ticks = iter(range(0, 10**9, 10))
@@ -197,6 +201,7 @@ def test_two_paintings_make_one_network_with_two_styles(tmp_path, painting, phot
             Stylizer(model, "cpu", style=style)
 
 
+@pytest.mark.usefixtures("unexported")
 def test_losses_by_scale_train_and_resume_exactly(tmp_path, painting, photos):
     """The default losses, whose windows lie elsewhere at every step."""
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
@@ -221,6 +226,7 @@ def test_losses_by_scale_train_and_resume_exactly(tmp_path, painting, photos):
     assert read_yaml(whole / "config.yaml")["scales"][0]["window"] == 96
 
 
+@pytest.mark.usefixtures("unexported")
 def test_crops_are_what_most_photos_reach(tmp_path, painting, photos):
     place = [str(painting), "--content", str(photos), *SMALL[2:], "--steps", "1", "--out", str(tmp_path / "run")]
     assert cli("train", place) == 0
@@ -245,6 +251,7 @@ def test_scales_that_cannot_be_are_one_line(scales, message, tmp_path, painting,
     assert message in error and error.count("\n") == 1 and not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("unexported")
 def test_nan_goes_back_with_half_the_rate_then_gives_up(tmp_path, painting, photos, monkeypatch, capsys):
     watch, poisoned = StyleModule._watch, []
 
@@ -283,6 +290,7 @@ def test_resuming_refuses_what_would_make_it_another_run(finished, capsys):
     assert "network was 'onestroke'" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("unexported")
 def test_the_command_of_a_run_resumes_it(finished, painting, photos, tmp_path, monkeypatch):
     """Relative paths name the same photos as the absolute ones in the saved configuration."""
     run = shutil.copytree(finished, tmp_path / "run")
@@ -299,6 +307,7 @@ def test_a_run_with_other_settings_is_not_taken_for_this_one(finished):
     assert (finished / "config.yaml").read_bytes() == before
 
 
+@pytest.mark.usefixtures("unexported")
 def test_a_painting_with_brackets_in_its_name_finds_its_runs(painting, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     named = shutil.copy(painting, tmp_path / "wave[1].png")
@@ -308,6 +317,7 @@ def test_a_painting_with_brackets_in_its_name_finds_its_runs(painting, photos, t
     assert cli("train", [str(named), "--resume", "--minutes", "1"]) == 0
 
 
+@pytest.mark.usefixtures("unexported")
 def test_a_yaml_given_with_resume_must_be_the_same(finished, tmp_path, capsys):
     (tmp_path / "other.yaml").write_text("steady_weight: 2.0\n")
     assert cli("train", ["--out", str(finished), "--resume", "--config", str(tmp_path / "other.yaml")]) == 2
@@ -388,6 +398,7 @@ def test_bad_input_is_one_line_and_exit_code_2(flags, message, painting, photos,
     assert not out.exists()
 
 
+@pytest.mark.usefixtures("unexported")
 def test_killed_before_the_first_save_and_resumed_gives_the_same_weights(tmp_path, painting, photos, finished):
     """The first checkpoint, of step 0, holds the weights that the run began with."""
     out = tmp_path / "killed"

@@ -10,22 +10,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from onestroke.losses.gram import outer_sum
+from onestroke.losses.statistics import distance, gram
 
 
 def _full(x: Tensor) -> Tensor:
     """At least fp32: sums of squares overflow or drown in half precision."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def gram(features: Tensor) -> Tensor:
-    """Gram matrix [N, C, C] of features [N, C, H, W], divided by H*W so that it does not depend on size; in fp32 or more."""
-    return outer_sum(features) / (features.shape[2] * features.shape[3])
-
-
-def _distance(a: Tensor, b: Tensor) -> Tensor:
-    """Frobenius distance per picture: [N]; differentiable where it is zero."""
-    return (a - b).square().flatten(1).sum(1).add(1e-12).sqrt()
 
 
 class StyleLoss(nn.Module):
@@ -45,14 +35,14 @@ class StyleLoss(nn.Module):
         self.pooled = pooled
         self.register_buffer("target", torch.cat([gram(painting) for painting in paintings]))
         of_photos = gram(photos)
-        self.register_buffer("unit", torch.stack([_distance(of_photos, target).mean() for target in self.target]))
+        self.register_buffer("unit", torch.stack([distance(of_photos, target).mean() for target in self.target]))
 
     def forward(self, features: Tensor, style: int = 0) -> Tensor:
         """Features of stylized pictures [N, C, H, W] to a scalar."""
         found = gram(features)
         if self.pooled:
             found = found.mean(0, keepdim=True)
-        return (_distance(found, self.target[style]) / self.unit[style]).mean()
+        return (distance(found, self.target[style]) / self.unit[style]).mean()
 
 
 class ContentLoss(nn.Module):

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -18,10 +17,10 @@ from onestroke.errors import Diverged, TrainingError, because
 from onestroke.events import Judged, Preview, Report, Step
 from onestroke.files import replacing
 from onestroke.images import Array
+from onestroke.losses.pixels import to_float, to_uint8
 from onestroke.saving import save_image
 from onestroke.training.budget import Clock
 from onestroke.training.module import StyleModule
-from onestroke.training.step import to_float
 
 TERMS = ("total", "style", "content", "tv", "steady", "pixel", "feature")  # the last two where pairs teach
 COLUMNS = ("step", "part", *TERMS, "rate", "seconds")
@@ -80,7 +79,7 @@ class Previews(pl.Callback):
             return
         with torch.no_grad():
             stylized = pl_module(to_float(torch.from_numpy(self.photo.copy())[None]).to(pl_module.device))[0]
-        pixels = np.ascontiguousarray((stylized.float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy())
+        pixels = to_uint8(stylized[None])[0]
         save_image(self.folder / f"step_{trainer.global_step:06d}.jpg", pixels)
         self.report(Preview(trainer.global_step, pixels))
         for logger in trainer.loggers:

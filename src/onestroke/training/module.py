@@ -14,9 +14,10 @@ from torch.optim.swa_utils import AveragedModel
 from onestroke.config.training import TrainConfig, style_names
 from onestroke.errors import Diverged, TrainingError
 from onestroke.losses.objective import PairLoss, PerceptualLoss
+from onestroke.losses.pixels import to_float
 from onestroke.networks import registry as networks
 from onestroke.training.schedule import make_optimizer, rate_at
-from onestroke.training.step import terms_of, to_float
+from onestroke.training.step import terms_of
 
 # A smoothed loss this many times its lowest value so far counts as exploded (batches differ by less than 3).
 EXPLODED = 5.0

@@ -16,6 +16,7 @@ from onestroke.events import Note, Reading, Report, silent
 from onestroke.images import Array, center_crop, full_range, resize
 from onestroke.losses import vgg, weights
 from onestroke.losses.objective import PairLoss, PerceptualLoss
+from onestroke.losses.pixels import to_float
 from onestroke.networks import registry as networks
 from onestroke.optimization.pairs import read_pairs
 from onestroke.samples import photos as sample_photos
@@ -23,7 +24,6 @@ from onestroke.samples import scenes
 from onestroke.samples.painting import picture as sample_painting
 from onestroke.training import data
 from onestroke.training.photos import Photos, Source, crop_for, load_folder, load_sources, read_rgb, split
-from onestroke.training.step import to_float
 
 UNSETTLED = 2**62  # steps
 CROP, LEAST_CROP = 256, 32  # sides of training crops

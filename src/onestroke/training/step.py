@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from onestroke.config.training import TrainConfig, style_names
 from onestroke.losses.objective import PairLoss, PerceptualLoss
+from onestroke.losses.pixels import to_float
 from onestroke.networks import registry as networks
 from onestroke.training import consistency as disturb
 
@@ -15,11 +16,6 @@ from onestroke.training import consistency as disturb
 WEAKEST = 0.2
 # The share of steps at other strengths than 1: with a half they cost 3 % of the objective at 1 (docs/experiments.md).
 OTHERS = 1 / 3
-
-
-def to_float(photos: Tensor) -> Tensor:
-    """uint8 [N, H, W, 3] to float [N, 3, H, W] in [0, 1]; the memory stays NHWC, which torch calls channels_last."""
-    return photos.permute(0, 3, 1, 2).float() / 255
 
 
 def terms_of(

@@ -15,9 +15,9 @@ from onestroke.errors import ConfigError
 from onestroke.images import Array, resize, resize_to
 from onestroke.losses import vgg, weights
 from onestroke.losses.architecture import WIDTHS, stride
+from onestroke.losses.pixels import tensor, to_uint8
 from onestroke.losses.vgg import VGGFeatures
 from onestroke.optimization.deepdream.presets import Dream, channels
-from onestroke.optimization.gatys.materials import levels, tensor
 from onestroke.optimization.gatys.synthesis import Progress
 from onestroke.optimization.pixels import PixelOptimizer, Step, Updates
 
@@ -137,7 +137,7 @@ class Dreamer:
                 optimizer.run(watch)
                 # The last iterate: with another jitter at each step, the lowest loss is luck.
                 pixels = optimizer.pixels / recipe.unit
-        result: Array = levels(pixels)[0]
+        result: Array = to_uint8(pixels)[0]
         return result
 
     def zoom(self, photo: Array, done: int = 0, callback: Callable[[Progress], bool | None] | None = None) -> Iterator[Array]:

@@ -13,6 +13,7 @@ from onestroke.errors import ConfigError
 from onestroke.images import Array, read_image, resize_to
 from onestroke.losses import weights
 from onestroke.losses.architecture import stride
+from onestroke.losses.pixels import tensor
 from onestroke.optimization.gatys import colors, presets, regions
 from onestroke.optimization.gatys.presets import Recipe
 
@@ -100,13 +101,3 @@ def start_pixels(recipe: Recipe, photo: Array, height: int, width: int) -> Tenso
         noise = torch.randn(pixels.shape, generator=generator)
     mean = torch.tensor(weights.CAFFE_MEAN).view(1, 3, 1, 1)
     return mean + recipe.noise_share * noise * recipe.noise / recipe.unit + (1 - recipe.noise_share) * (pixels - mean)
-
-
-def tensor(rgb: Array) -> Tensor:
-    """uint8 [H, W, 3] to float [1, 3, H, W] in [0, 1]."""
-    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None].float() / 255
-
-
-def levels(pixels: Tensor) -> Array:
-    """Float [N, 3, H, W] in [0, 1] to uint8 [N, H, W, 3]."""
-    return np.ascontiguousarray((pixels.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())

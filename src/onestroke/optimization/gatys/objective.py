@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from onestroke.losses.architecture import stride
+from onestroke.losses.statistics import Moments, gram_distance, wasserstein
 from onestroke.losses.vgg import VGGFeatures
 from onestroke.optimization.gatys.presets import Recipe
-from onestroke.optimization.gatys.statistics import Moments, gram_distance, wasserstein
 from onestroke.optimization.gatys.targets import Regions, Targets, accumulate, layer_weights, moments_at
 from onestroke.optimization.gatys.tiles import Tile, layout
 

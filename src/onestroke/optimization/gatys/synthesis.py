@@ -17,17 +17,9 @@ from onestroke.errors import ConfigError, OnestrokeError, because
 from onestroke.files import replacing
 from onestroke.images import Array, resize_to, with_colors_of
 from onestroke.losses import vgg, weights
+from onestroke.losses.pixels import tensor, to_uint8
 from onestroke.optimization.gatys import colors, presets, regions
-from onestroke.optimization.gatys.materials import (
-    Painting,
-    check_side,
-    levels,
-    recolored,
-    region_weights,
-    sizes,
-    start_pixels,
-    tensor,
-)
+from onestroke.optimization.gatys.materials import Painting, check_side, recolored, region_weights, sizes, start_pixels
 from onestroke.optimization.gatys.objective import GatysObjective
 from onestroke.optimization.gatys.presets import Recipe
 from onestroke.optimization.gatys.targets import Regions, Targets, style_targets
@@ -157,7 +149,7 @@ class Gatys:
         """The results so far, uint8 [N, h, w, 3], at the last scale's size."""
         assert self.optimizer is not None
         height, width = self.sizes[-1]
-        found = [resize_to(pixels, height, width) for pixels in levels(self.optimizer.result())]
+        found = [resize_to(pixels, height, width) for pixels in to_uint8(self.optimizer.result())]
         if self.recipe.colors == "luminance":
             pairs = zip(self.photos, found, strict=True)
             found = [with_colors_of(resize_to(photo, height, width), pixels) for photo, pixels in pairs]

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from onestroke.errors import ConfigError
 from onestroke.losses.architecture import stride
+from onestroke.losses.statistics import Moments, blend, moments
 from onestroke.losses.vgg import VGGFeatures
 from onestroke.optimization.gatys.presets import Recipe
-from onestroke.optimization.gatys.statistics import Moments, blend, moments
 from onestroke.optimization.gatys.tiles import Tile, layout
 
 Regions = Sequence[Tensor | None]  # weights [1, 1, H, W] in [0, 1], one a region; None: everywhere

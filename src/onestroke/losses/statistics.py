@@ -4,11 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from onestroke.losses.gram import outer_sum
+
+def gram(features: Tensor) -> Tensor:
+    """Gram matrix [N, C, C] of features [N, C, H, W], divided by H*W so that it does not depend on size; in fp32 or more."""
+    return outer_sum(features) / (features.shape[2] * features.shape[3])
+
+
+def distance(a: Tensor, b: Tensor) -> Tensor:
+    """Frobenius distance of each picture's matrices, [N, C, C] to [N]; differentiable where it is zero."""
+    return (a - b).square().flatten(1).sum(1).add(1e-12).sqrt()
+
+
+def outer_sum(features: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Sum over positions of w F F^T [N, C, C] for features [N, C, H, W]; weight [1, 1, H, W] or None; fp32 or more."""
+    # Positions before channels: a view, not a copy, of the channels_last memory that the features come in.
+    flat = features.permute(0, 2, 3, 1).flatten(1, 2)
+    flat = flat.to(torch.promote_types(flat.dtype, torch.float32))  # sums of squares overflow or drown in half precision
+    with torch.autocast(features.device.type, enabled=False):  # which would take the product back to half precision
+        return _OuterSum.apply(flat, None if weight is None else weight.reshape(1, -1, 1))  # type: ignore[no-any-return]
+
+
+class _OuterSum(torch.autograd.Function):
+    """F^T w F of [N, P, C]. Autograd would multiply by F twice, once for each factor: by symmetry once is enough."""
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor, weight: Tensor | None) -> Tensor:
+        ctx.save_for_backward(flat, weight)
+        return _product(flat.transpose(1, 2), flat if weight is None else flat * weight)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
+        flat, weight = ctx.saved_tensors
+        gradient = _product(flat, slopes[0] + slopes[0].transpose(1, 2))
+        return gradient if weight is None else gradient * weight, None
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """Batched product; a batch of one as a plain one, which is faster."""
+    return torch.mm(a[0], b[0])[None] if len(a) == 1 else torch.bmm(a, b)
 
 
 @dataclass(frozen=True)
@@ -63,7 +101,7 @@ def blend(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
 
 def gram_distance(a: Moments, b: Moments) -> Tensor:
     """Frobenius distance of Gram matrices [N]; differentiable where it is zero."""
-    return (a.gram - b.gram).square().flatten(1).sum(1).add(1e-12).sqrt()
+    return distance(a.gram, b.gram)
 
 
 def wasserstein(a: Moments, b: Moments) -> Tensor:
