@@ -37,6 +37,7 @@ def place(tmp_path, monkeypatch, photos, painting):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_page_run(place, capsys):
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
     assert len(blocks) == 6

@@ -31,6 +31,7 @@ def test_strength_may_be_left_out(model):
     assert not np.array_equal(full, photo)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("io", ["uint8", "float"])
 @pytest.mark.parametrize("name", ["tiny", "johnson"])
 def test_every_strength_is_what_torch_makes_of_it(name, io, tmp_path):

@@ -55,6 +55,7 @@ def files(net, quick, tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_any_size_any_batch_and_the_measured_difference_on_the_card(files, case):
     path, card = files[case]

@@ -87,6 +87,7 @@ def test_nothing_but_noise(shaky, whole, photo):
     assert np.abs(in_strips(shaky, photo, 1.0, 0) - whole(photo).astype(int)).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "io"), [("johnson", "uint8"), ("tiny", "float")])
 def test_other_networks(network, io, tmp_path):
     import torch

@@ -176,6 +176,7 @@ def test_tiles_give_the_whole_pictures_gradient(changes, height, width, features
     assert float((tiled_gradient - gradient).norm() / gradient.norm()) < 1e-4
 
 
+@pytest.mark.slow
 def test_tiles_in_single_precision(features):
     recipe = presets.recipe("quality", vgg="vgg16")
     net = features(recipe)

@@ -59,6 +59,7 @@ def written(folder, name):
     return (folder / "targets" / f"{name}.png").stat().st_mtime_ns
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_neither_loses_nor_repeats_a_pair(finished, content, painting, tmp_path):
     out = tmp_path / "killed"
     command = [
@@ -178,6 +179,7 @@ def test_training_goes_from_pairs_to_perceptual_losses(finished, content, painti
     assert not any("vgg" in name for name in load_checkpoint(tmp_path / "both" / "last.ckpt")["state_dict"])
 
 
+@pytest.mark.slow
 def test_pairs_alone_teach(finished, content, painting, tmp_path):
     out = tmp_path / "alone"
     learning = ("--steps", "60", "--rate", "5e-3", "--initialize-from", "none")
@@ -191,6 +193,7 @@ def test_pairs_alone_teach(finished, content, painting, tmp_path):
     assert style.card.strongest == 1 and np.abs(style(photo, 0.5) - half).max() <= 1  # pairs teach one strength
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_a_run_that_was_stopped_among_pairs_resumes_to_the_same_weights(finished, content, painting, tmp_path):
     both = ["--supervision", "both", "--pair-share", "0.5"]

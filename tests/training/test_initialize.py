@@ -31,6 +31,7 @@ def exported(network, path, io="uint8", precision="fp32"):
     return net
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "io", "precision", "close"),
     [
@@ -109,6 +110,7 @@ def test_what_cannot_be_begun_with_is_said_in_one_line(tmp_path, painting, photo
     assert "no_such_style" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_weights_of_another_version_are_refused(tmp_path, monkeypatch):
     exported("tiny", tmp_path / "m.onnx")
     wider = partial(
@@ -126,6 +128,7 @@ def test_a_model_of_version_0_1_begins_its_own_kind_only(tmp_path):
         initial_weights(str(tmp_path / "old.onnx"), "tiny", ["new"])
 
 
+@pytest.mark.slow
 def test_styles_begin_with_their_own_norms_or_with_the_mean_of_all(tmp_path):
     net = moved(networks.build("tiny", styles=2))
     card = export.make_card("both", "tiny", net, painting="", license="", styles=["wave", "scream"])

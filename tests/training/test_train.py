@@ -125,6 +125,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(tmp_path, painting, ph
     assert load_checkpoint(out / "last.ckpt")["global_step"] == reached + 5
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_minutes_become_steps_that_are_written_down(tmp_path, painting, photos):
     out = tmp_path / "timed"
@@ -140,6 +141,7 @@ def test_the_rate_warms_up_stays_level_and_falls_to_zero():
     assert rates[98] < 0.01 and all(a > b for a, b in pairwise(rates[66:]))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_a_time_budget_is_kept_by_taking_fewer_steps(tmp_path, painting, photos, monkeypatch):
     """Ten ticks a step, of a budget of 600: two thirds are over after 40 steps, so 60 are the end, as --steps 60 has it."""
@@ -201,6 +203,7 @@ def test_two_paintings_make_one_network_with_two_styles(tmp_path, painting, phot
             Stylizer(model, "cpu", style=style)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_losses_by_scale_train_and_resume_exactly(tmp_path, painting, photos):
     """The default losses, whose windows lie elsewhere at every step."""
@@ -226,6 +229,7 @@ def test_losses_by_scale_train_and_resume_exactly(tmp_path, painting, photos):
     assert read_yaml(whole / "config.yaml")["scales"][0]["window"] == 96
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_crops_are_what_most_photos_reach(tmp_path, painting, photos):
     place = [str(painting), "--content", str(photos), *SMALL[2:], "--steps", "1", "--out", str(tmp_path / "run")]
@@ -307,6 +311,7 @@ def test_a_run_with_other_settings_is_not_taken_for_this_one(finished):
     assert (finished / "config.yaml").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_a_painting_with_brackets_in_its_name_finds_its_runs(painting, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -317,6 +322,7 @@ def test_a_painting_with_brackets_in_its_name_finds_its_runs(painting, photos, t
     assert cli("train", [str(named), "--resume", "--minutes", "1"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_a_yaml_given_with_resume_must_be_the_same(finished, tmp_path, capsys):
     (tmp_path / "other.yaml").write_text("steady_weight: 2.0\n")
@@ -354,6 +360,7 @@ def test_a_finished_run_is_not_trained_over(finished, painting, photos, capsys):
     assert (finished / "last.ckpt").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_exporting_a_run_again_gives_the_same_picture(finished, tmp_path):
     assert cli("export", [str(finished), "-o", str(tmp_path / "again.onnx")]) == 0
     assert cli("export", [str(finished), "-o", str(tmp_path / "planes.onnx"), "--io", "float"]) == 0
@@ -398,6 +405,7 @@ def test_bad_input_is_one_line_and_exit_code_2(flags, message, painting, photos,
     assert not out.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_killed_before_the_first_save_and_resumed_gives_the_same_weights(tmp_path, painting, photos, finished):
     """The first checkpoint, of step 0, holds the weights that the run began with."""
@@ -426,6 +434,7 @@ def test_a_checkpoint_of_other_weights_is_refused(finished, tmp_path, capsys, ch
     assert name in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_export_replaces_only_models_of_ours(finished, tmp_path, capsys):
     place = tmp_path / "keep.onnx"
     place.write_bytes(b"somebody's work")
