@@ -9,8 +9,8 @@ from onestroke.errors import ModelError
 
 _FOLDER = importlib.resources.files(__name__)
 # In the order in which they are shown: those that look best first.
-_BEST = ("composition_vii", "great_wave", "the_scream", "wheat_field_with_cypresses", "starry_night",
-         "shipwreck_of_the_minotaur", "three_tahitian_women")  # fmt: skip
+_BEST = ("composition_vii", "mosaic", "etching", "great_wave", "delaunay_portrait", "the_scream", "wheat_field_with_cypresses",
+         "starry_night", "brushwork", "shipwreck_of_the_minotaur", "three_tahitian_women")  # fmt: skip
 
 
 def names() -> list[str]:

@@ -63,7 +63,9 @@ def in_opencv(path: Path, model: Model) -> str:
     if importlib.util.find_spec("cv2") is None:
         return "not installed"
     cv2: Any = importlib.import_module("cv2")
-    most, level = 0, cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    most = 0
+    logs: Any = getattr(cv2.utils, "logging", None)  # not in OpenCV 4.12
+    level = logs and logs.setLogLevel(logs.LOG_LEVEL_SILENT)
     try:
         for height, width in ((64, 80), (97, 131)):
             photo = _noise(height, width)
@@ -74,7 +76,8 @@ def in_opencv(path: Path, model: Model) -> str:
     except (cv2.error, ValueError) as error:
         return f"no ({' '.join(str(getattr(error, 'err', error)).split())[:120]})"
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        if logs:
+            logs.setLogLevel(level)
     return f"runs ({cv2.__version__}; at most {most} of 255 from ONNX Runtime)"
 
 
