@@ -29,11 +29,11 @@ def photo():
 
 
 @pytest.mark.parametrize("name", bundled.names())
-def test_a_style_in_the_box_paints_and_says_how_it_was_made(name, photo):
+def test_a_bundled_style_paints_and_says_how_it_was_made(name, photo):
     style = Stylizer(name, "cpu")
     assert bundled.path(name).stat().st_size < 1.5e6
     recipe = merge(TrainConfig(), read_yaml(RECIPES / f"{name}.yaml"), name)
-    assert (style.card.painting, style.card.license, style.card.steps) == (recipe.title, "public domain", recipe.steps)
+    assert (style.card.painting, style.card.license, style.card.steps) == (recipe.title, recipe.license, recipe.steps)
     assert 0 < style.card.objective["total"] < 0.7
     painted = style(photo)
     assert painted.shape == photo.shape and np.abs(painted.astype(int) - photo).mean() > 10
@@ -64,7 +64,7 @@ def test_styles_are_listed_and_drawn_on_a_sheet(tmp_path, capsys, photo):
         assert sheet.width > 200
 
 
-def test_a_style_in_the_box_is_called_by_its_name(tmp_path, photo):
+def test_a_bundled_style_is_called_by_its_name(tmp_path, photo):
     Image.fromarray(photo).save(tmp_path / "cat.png")
     assert cli("stylize", ["great_wave", str(tmp_path / "cat.png"), "--device", "cpu"]) == 0
     with Image.open(tmp_path / "cat-great_wave.png") as painted:
