@@ -68,7 +68,9 @@ def test_any_size_any_batch_and_the_measured_difference_on_the_card(files, case)
         for strength in (0.0, 0.3, 1.0, 1.5):
             found = model.run(images, strength)
             assert found.shape == shape
-            assert np.abs(found.astype(int) - plain.run(images, strength)).mean() <= (0.5 if case[0] == "fp16" else 6)
+            assert np.abs(found.astype(int) - plain.run(images, strength)).mean() <= (
+                0.2 if case[0] == "fp16" else 2
+            )  # 0.15 and 1.4 measured
         assert np.array_equal(model.run(images, 0.0), images)
 
 

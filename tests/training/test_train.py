@@ -103,7 +103,7 @@ def test_killed_and_resumed_gives_the_same_weights(tmp_path, painting, photos, f
     process.communicate()
     reached = load_checkpoint(out / "last.ckpt")["global_step"]
     assert cli("train", ["--out", str(out), "--resume"]) == 0
-    assert reached <= 24
+    assert reached in (7, 14, 21, 24)  # what was saved when the kill came, never something between
     assert_same_weights(out, finished)
     steps = [row.split(",")[0] for row in (out / "metrics.csv").read_text().splitlines() if ",train," in row]
     assert steps == ["10", "20"]  # no row twice
