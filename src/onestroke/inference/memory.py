@@ -1,4 +1,4 @@
-"""How much memory is free, without a package for it."""
+"""How much memory is free. Our own, since psutil does not see the limit of a container."""
 
 from __future__ import annotations
 

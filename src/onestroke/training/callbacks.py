@@ -37,7 +37,10 @@ def done(trainer: pl.Trainer) -> bool:
 
 
 class Checkpoint(pl.Callback):
-    """Writes `path` before the first step, every `every` steps and at the end, atomically: what resuming starts from."""
+    """Writes `path` before the first step, every `every` steps and at the end, atomically: what resuming starts from.
+
+    Our own, since Lightning's ModelCheckpoint knows no step 0 and replaces a file in place, which a kill may tear.
+    """
 
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every, self.saved = path, every, -1

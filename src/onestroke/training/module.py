@@ -49,6 +49,7 @@ class StyleModule(pl.LightningModule):
         self.net = networks.build(config.network, len(style_names(config.style_image))).to(memory_format=torch.channels_last)
         if weights:
             self.net.load_state_dict(weights)
+        # Not Lightning's WeightAveraging, which stores the average in place of the weights: checkpoints so far hold both.
         self.ema = AveragedModel(self.net, avg_fn=self._average)
         self.register_buffer("smoothed", torch.tensor(math.nan))
         self.register_buffer("lowest", torch.tensor(math.inf))
