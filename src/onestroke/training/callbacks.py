@@ -39,7 +39,7 @@ def done(trainer: pl.Trainer) -> bool:
 class Checkpoint(pl.Callback):
     """Writes `path` before the first step, every `every` steps and at the end, atomically: what resuming starts from.
 
-    Our own, since Lightning's ModelCheckpoint knows no step 0 and replaces a file in place, which a kill may tear.
+    Our own, since Lightning's ModelCheckpoint saves nothing before the first step, and saves non-finite weights as well.
     """
 
     def __init__(self, path: Path, every: int) -> None:
