@@ -59,7 +59,6 @@ def written(folder, name):
     return (folder / "targets" / f"{name}.png").stat().st_mtime_ns
 
 
-@pytest.mark.slow
 def test_a_kill_at_any_moment_neither_loses_nor_repeats_a_pair(finished, content, painting, tmp_path):
     out = tmp_path / "killed"
     command = [
@@ -193,7 +192,6 @@ def test_pairs_alone_teach(finished, content, painting, tmp_path):
     assert style.card.strongest == 1 and np.abs(style(photo, 0.5) - half).max() <= 1  # pairs teach one strength
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_a_run_that_was_stopped_among_pairs_resumes_to_the_same_weights(finished, content, painting, tmp_path):
     both = ["--supervision", "both", "--pair-share", "0.5"]

@@ -125,7 +125,6 @@ def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(tmp_path, painting, ph
     assert load_checkpoint(out / "last.ckpt")["global_step"] == reached + 5
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_minutes_become_steps_that_are_written_down(tmp_path, painting, photos):
     out = tmp_path / "timed"
@@ -229,7 +228,6 @@ def test_losses_by_scale_train_and_resume_exactly(tmp_path, painting, photos):
     assert read_yaml(whole / "config.yaml")["scales"][0]["window"] == 96
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_crops_are_what_most_photos_reach(tmp_path, painting, photos):
     place = [str(painting), "--content", str(photos), *SMALL[2:], "--steps", "1", "--out", str(tmp_path / "run")]
@@ -405,7 +403,6 @@ def test_bad_input_is_one_line_and_exit_code_2(flags, message, painting, photos,
     assert not out.exists()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
 def test_killed_before_the_first_save_and_resumed_gives_the_same_weights(tmp_path, painting, photos, finished):
     """The first checkpoint, of step 0, holds the weights that the run began with."""
@@ -434,7 +431,6 @@ def test_a_checkpoint_of_other_weights_is_refused(finished, tmp_path, capsys, ch
     assert name in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_an_export_replaces_only_models_of_ours(finished, tmp_path, capsys):
     place = tmp_path / "keep.onnx"
     place.write_bytes(b"somebody's work")
