@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from onestroke.errors import ImageError, because
+from onestroke.errors import ConfigError, ImageError, because
 from onestroke.files import replacing
 from onestroke.images import Array, Picture
 
@@ -99,3 +99,10 @@ def output_format(path: Path) -> str:
     if kind is None:
         raise ImageError(f"{path}: cannot write {path.suffix or 'a file without extension'}; use {' '.join(WRITABLE)}")
     return kind
+
+
+def check_output(path: Path, replace: bool) -> None:
+    """Raise ImageError for a format that is not written here, ConfigError for a file that exists, unless it may be replaced."""
+    output_format(path)
+    if path.exists() and not replace:
+        raise ConfigError(f"{path}: exists already; add --overwrite to replace it or name another place with -o")

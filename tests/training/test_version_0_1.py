@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from onestroke.cli.main import run as cli
+from onestroke.config.training import load, read_settings
 from onestroke.inference.stylizer import Stylizer
 from onestroke.training.checkpoint import load_checkpoint
 
@@ -47,3 +48,12 @@ def test_its_runs_go_on(run, painting, photos):
     for name, value in after["state_dict"].items():
         if name.startswith("net.") and name.endswith("affine"):
             assert torch.isfinite(value).all() and (value[0] - before[name]).abs().max() < 0.1
+
+
+def test_its_settings_have_todays_names_wherever_they_are_read(run):
+    """A file of settings begins a run, or is given along with --resume."""
+    text = (run / "config.yaml").read_text()
+    assert "painting:" in text and "licence:" in text and "start: none" in text
+    settings = read_settings(run / "config.yaml")
+    assert settings["initialize_from"] == "none" and {"style_image", "license"} <= settings.keys()
+    assert load(run / "config.yaml").initialize_from == "none"

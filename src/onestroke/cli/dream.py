@@ -13,7 +13,7 @@ from onestroke.errors import ConfigError
 from onestroke.images import Picture, read_image, resize_to
 from onestroke.interrupt import Interrupt
 from onestroke.optimization.deepdream.presets import PRESETS, Dream, dream_recipe
-from onestroke.saving import WRITABLE, output_format, save_image
+from onestroke.saving import WRITABLE, check_output, save_image
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -143,7 +143,5 @@ def _output(own: dict[str, Any], folder: bool) -> Path:
         if out.exists() and any(out.iterdir()) and not (own["overwrite"] or own["resume"]):
             raise ConfigError(f"{out}: holds files already; add --resume to go on, --overwrite to replace frames, or use -o")
         return out
-    output_format(out)
-    if out.exists() and not own["overwrite"]:
-        raise ConfigError(f"{out}: exists already; add --overwrite to replace it or name another place with -o")
+    check_output(out, own["overwrite"])
     return out

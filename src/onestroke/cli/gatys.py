@@ -15,7 +15,7 @@ from onestroke.errors import ConfigError, OnestrokeError, because
 from onestroke.images import Picture, read_image, resize_to
 from onestroke.interrupt import Interrupt
 from onestroke.optimization.gatys.presets import PRESETS, Recipe, recipe
-from onestroke.saving import WRITABLE, output_format, save_image
+from onestroke.saving import WRITABLE, check_output, save_image
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -136,9 +136,7 @@ def _output(own: dict[str, Any], start: str) -> Path:
     style = "-".join(configs.style_names(own["paintings"]))
     suffix = photo.suffix if photo.suffix.lower() in WRITABLE else ".png"
     out = Path(own["out"]) if own["out"] else photo.with_name(f"{photo.stem}-{style}{suffix}")
-    output_format(out)
-    if out.exists() and not own["overwrite"] and not own["resume"]:
-        raise ConfigError(f"{out}: exists already; add --overwrite to replace it or name another place with -o")
+    check_output(out, own["overwrite"] or own["resume"])
     given = [own["photo"], *own["paintings"], own["regions"], *(own["style_regions"] or []), start]
     if any(out.resolve() == Path(p).resolve() for p in given if p):
         raise ConfigError(f"{out}: is one of the inputs, which are never touched; name another place with -o")

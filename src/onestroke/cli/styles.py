@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from onestroke.errors import ConfigError, ModelError
-from onestroke.saving import output_format
+from onestroke.errors import ModelError
+from onestroke.saving import check_output
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,9 +24,7 @@ def main(arguments: Sequence[str]) -> int:
 
     out = Path(flags.out)
     if flags.sheet:
-        output_format(out)
-        if out.exists() and not flags.overwrite:
-            raise ConfigError(f"{out}: exists already; add --overwrite to replace it or name another place with -o")
+        check_output(out, flags.overwrite)
     names = bundled.names()
     if not names:
         raise ModelError("styles: none came with this installation; train one: onestroke train")

@@ -75,8 +75,6 @@ def main(arguments: Sequence[str]) -> int:
     flags = parser().parse_args(arguments)
     if flags.size is not None and flags.size < 1:
         raise ConfigError(f"size: {flags.size} is no size in pixels; use 1 or more")
-    if flags.memory is not None and flags.memory < 1:
-        raise ConfigError(f"memory: {flags.memory} is too little; use MB, 1 or more")
     if flags.fps is not None and not 0 < flags.fps <= 1000:
         raise ConfigError(f"fps: {flags.fps:g} is out of range; use more than 0, up to 1000")
 

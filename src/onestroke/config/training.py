@@ -138,9 +138,14 @@ QUICK: dict[str, Any] = {
 }
 
 
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """The settings that a YAML file names, under today's names. Raises ConfigError."""
+    return {RENAMED.get(key, key): value for key, value in read_yaml(path).items()}
+
+
 def load(path: str | Path) -> TrainConfig:
     """The training run that a YAML file describes, defaults where it is silent. Raises ConfigError."""
-    values = {RENAMED.get(key, key): value for key, value in read_yaml(path).items()}
+    values = read_settings(path)
     return merge(TrainConfig(), plain(values) | values, str(path))
 
 

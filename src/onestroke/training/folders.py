@@ -24,7 +24,7 @@ def choose(settings: Mapping[str, Any], source: str | None = None, resume: bool 
     if "steps" in given and "minutes" not in given:
         given["minutes"] = 0.0
     if resume:
-        return _resumed((schema.read_yaml(source) if source else {}) | given)
+        return _resumed((configs.read_settings(source) if source else {}) | given)
     config = _fresh(given, source)
     return config, _new_folder(config)
 
