@@ -1,80 +1,191 @@
-"""The one command for a GPU: trains a network for each painting, says how long it took and how busy the GPU was.
+"""Trains many styles side by side on one GPU, by the clock: a process for each, photos in the GPU's memory.
 
-    uv run benchmarks/gpu.py paintings/*.jpg --content photos/ --val unseen/ --size 384 --steps 10000
+    uv run benchmarks/gpu.py configs/styles/*.yaml --paintings PAINTINGS --content PHOTOS --val UNSEEN --minutes 7 --batch 8
 
-Uses the default configuration (batches of 16: 160,000 crops a style). Trainings resume if the command is called again.
-`--size 64 --steps 8 --batch 2` tries it out anywhere. Judge what came out with benchmarks/quality.py.
+One network of this size leaves a large GPU idle for most of a step, a dozen together do not (start NVIDIA's MPS before, and
+their kernels overlap too). Each CONFIG names its painting, or PAINTINGS holds one of its name. The recipe is that of
+`onestroke train`: the same losses, network, optimizer and schedule, whose end is the deadline. What comes out are run
+folders for `onestroke export`, and gpu.json: steps, crops a second, objectives. `--device cpu --batch 2` tries it anywhere.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import multiprocessing
 import statistics
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from onestroke.api import run_training
+from onestroke.config import schema
 from onestroke.config.schema import add_flags, merge
-from onestroke.config.training import TrainConfig
-from onestroke.events import Event, Judged, Note, Report, Step
+from onestroke.config.training import TrainConfig, load, style_names
+from onestroke.losses.pixels import to_float
+from onestroke.training.checkpoint import CHECKPOINT, CONFIG, OBJECTIVE
+from onestroke.training.initialize import initial_weights
+from onestroke.training.module import StyleModule
+from onestroke.training.photos import Photos, load_folder
+from onestroke.training.schedule import make_optimizer, rate_at
+from onestroke.training.setup import Materials, in_bf16, prepare, with_crops
+from onestroke.training.step import terms_of
+
+# The schedule's unit where time rules: a thousandth of the run.
+THOUSAND = 1000
+CHECK_EVERY = 200  # steps between looks at the loss, each of which waits for the GPU
 
 
-class Utilization(threading.Thread):
-    """Samples, twice a second, the share of the time that the GPU computes; empty where there is none."""
+class Crops:
+    """Random crops as training/data.py draws them, cut and scaled on the device: uint8 [B, size, size, 3]."""
 
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.samples: list[float] = []
-        self.done = threading.Event()
+    def __init__(self, photos: Photos, config: TrainConfig, device: torch.device) -> None:
+        self.pixels = torch.from_numpy(np.array(photos.pixels)).to(device)
+        self.index, self.config = photos.index, config
 
-    def run(self) -> None:
-        """Ask the driver's tool until told to stop."""
-        query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "--id=0"]
-        while not self.done.wait(0.5):
-            try:
-                self.samples.append(float(subprocess.run(query, capture_output=True, text=True, check=True).stdout))
-            except (OSError, ValueError, subprocess.CalledProcessError):
-                return
+    def at(self, step: int) -> Tensor:
+        """The batch of one step."""
+        size = self.config.size
+        rng = np.random.default_rng((self.config.seed, 1, step))
+        crops = []
+        for which in rng.integers(0, len(self.index), self.config.batch):
+            offset, height, width = self.index[which]
+            photo = self.pixels[offset : offset + height * width * 3].view(height, width, 3)
+            side = int(rng.integers(size, min(height, width) + 1))
+            top, left = (int(rng.integers(extent - side + 1)) for extent in (height, width))
+            square = photo[top : top + side, left : left + side].permute(2, 0, 1)[None].float()
+            small = F.interpolate(square, (size, size), mode="bicubic", antialias=True) if side > size else square
+            crops.append(small.flip(3) if rng.random() < 0.5 else small)
+        return torch.cat(crops).clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def _lines(console: Console) -> Report:
-    """What a training reports, as lines: objectives, notes, every hundredth step."""
+def rate(begun: float, deadline: float, step: int, config: TrainConfig) -> float:
+    """The schedule of training/schedule.py over the time from `begun` to `deadline`; the warm-up counts steps."""
+    if step < config.warmup:
+        return rate_at(step, config)
+    done = (time.monotonic() - begun) / (deadline - begun)
+    return rate_at(int(min(done, 1.0) * THOUSAND), replace(config, steps=THOUSAND, warmup=0))
 
-    def show(event: Event) -> None:
-        if isinstance(event, Judged | Note) or (isinstance(event, Step) and event.step % 100 == 0):
-            console.print(event)
 
-    return show
+def fit(module: StyleModule, materials: Materials, config: TrainConfig, deadline: float) -> int:
+    """Train until the deadline; the number of steps. Raises FloatingPointError where the loss is no number any more."""
+    device, begun, step = materials.device, time.monotonic(), 0
+    crops = Crops(materials.photos.train, config, device)
+    optimizer = make_optimizer(config, module.net)
+    averages, weights = [[p.detach() for p in net.parameters()] for net in (module.ema.module, module.net)]
+    while time.monotonic() < deadline:
+        for group in optimizer.param_groups:
+            group["lr"] = rate(begun, deadline, step, config)
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16(config, device)):
+            total = terms_of(crops.at(step), module.net, module.loss, None, config, step)["total"]
+        total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(module.net.parameters(), config.clip)
+        optimizer.step()
+        step += 1
+        torch._foreach_lerp_(averages, weights, 1 - min(config.ema, step / (9 + step)))  # without asking the GPU for a count
+        if step % CHECK_EVERY == 0:
+            print(
+                f"{style_names(config.style_image)[0]} {step} {time.monotonic() - begun:.0f} s {float(total.detach()):.3f}",
+                flush=True,
+            )
+            if not total.isfinite():
+                raise FloatingPointError(f"{config.style_image}: the loss is {float(total.detach())} at step {step}")
+    return step
+
+
+@torch.no_grad()
+def judge(module: StyleModule, materials: Materials) -> dict[str, float]:
+    """The objective on the held-out photos, as a run's own."""
+    found = []
+    for (batch,) in materials.photos.val_dataloader():
+        photos = to_float(batch.to(materials.device))
+        found.append(module.loss(module(photos), photos))
+    return {name: round(float(torch.stack([terms[name] for terms in found]).mean()), 5) for name in found[0]}
+
+
+def train(config: TrainConfig, folder: Path, deadline: float) -> None:
+    """One style in this process: a run folder with its averaged weights, and row.json."""
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("high")
+    materials = prepare(config)
+    weights = initial_weights(config.initialize_from, config.network, style_names(config.style_image))
+    module = StyleModule(config, materials.loss, weights=weights).to(materials.device)
+    begun = time.monotonic()
+    steps = fit(module, materials, config, deadline)
+    seconds = time.monotonic() - begun
+    config = replace(config, steps=steps)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.cpu() for name, value in module.state_dict().items() if name.startswith("ema.module.")}
+    torch.save({"state_dict": state, "global_step": steps}, folder / CHECKPOINT)
+    schema.write_yaml(config, folder / CONFIG)
+    schema.write_mapping(judge(module, materials), folder / OBJECTIVE)
+    row = {
+        "style": folder.name,
+        "steps": steps,
+        "crops": steps * config.batch,
+        "crops_per_second": steps * config.batch / seconds,
+    }
+    (folder / "row.json").write_text(json.dumps(row))
+
+
+def utilization(done: threading.Event, samples: list[float]) -> None:
+    """Sample, once a second, the share of the time that the GPU computes; nothing where there is none."""
+    query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "--id=0"]
+    while not done.wait(1):
+        try:
+            samples.append(float(subprocess.run(query, capture_output=True, text=True, check=True).stdout))
+        except (OSError, ValueError, subprocess.CalledProcessError):
+            return
+
+
+def configs(args: argparse.Namespace, flags: dict[str, Any]) -> dict[str, TrainConfig]:
+    """The runs by name."""
+    found = {}
+    for path in args.configs:
+        config = merge(load(path), flags, "flags")
+        if not config.style_image:
+            painting = next(p for p in sorted(args.paintings.iterdir()) if p.stem == path.stem)
+            config = replace(config, style_image=[str(painting)])
+        found[path.stem] = with_crops(config)
+    return found
 
 
 def main() -> None:
-    """Train one after the other; a line and a row of JSON for each."""
+    """Fill the photo cache once, train all, gather what they say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("paintings", nargs="+", type=Path)
+    parser.add_argument("configs", nargs="+", type=Path)
+    parser.add_argument("--paintings", type=Path, default=Path())
     parser.add_argument("--folder", type=Path, default=Path("runs/benchmarks/gpu"))
-    add_flags(parser, TrainConfig, skip=("style_image", "out", "minutes"))
+    parser.add_argument("--minutes", type=float, default=7.0)
+    add_flags(parser, TrainConfig, skip=("style_image", "out", "minutes", "steps"))
     flags = vars(parser.parse_args())
-    paintings, folder = flags.pop("paintings"), flags.pop("folder")
-    console, rows = Console(), []
-    for painting in paintings:
-        config = merge(TrainConfig(), flags | {"style_image": [str(painting)]}, "flags")
-        watch, began = Utilization(), time.monotonic()
-        watch.start()
-        result = run_training(config, folder / painting.stem, _lines(console))
-        watch.done.set()
-        if result.model is None:
-            return
-        seconds = time.monotonic() - began
-        busy = statistics.mean(watch.samples) if watch.samples else None
-        row = {"style": painting.stem, "minutes": seconds / 60, "images_per_second": config.steps * config.batch / seconds}
-        rows.append(row | {"gpu_busy": busy, "model": str(result.model)} | result.objective)
-        (folder / "gpu.json").write_text(json.dumps(rows, indent=1))
-        console.print(rows[-1])
+    args = argparse.Namespace(**{name: flags.pop(name) for name in ("configs", "paintings", "folder", "minutes")})
+    runs = configs(args, flags)
+    for folder, size in {(name, run.size) for run in runs.values() for name in (run.content, run.val) if name}:
+        load_folder(Path(folder), size)
+    done, samples = threading.Event(), list[float]()
+    threading.Thread(target=utilization, args=(done, samples), daemon=True).start()
+    deadline = time.monotonic() + 60 * args.minutes
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=train, args=(run, args.folder / name, deadline)) for name, run in runs.items()]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    done.set()
+    rows = [json.loads(path.read_text()) for path in sorted(args.folder.glob("*/row.json"))]
+    found = {"gpu_busy": statistics.mean(samples) if samples else None, "styles": rows}
+    (args.folder / "gpu.json").write_text(json.dumps(found, indent=1))
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

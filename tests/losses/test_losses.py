@@ -53,7 +53,7 @@ def test_pooled_photos_share_the_palette():
     halves[0, 0], halves[1, 1] = 1, 1
     painting = torch.cat([halves[:1], halves[1:]], 3)
     photos = torch.rand(3, 2, 4, 4)
-    assert StyleLoss([painting], photos, pooled=True)(halves).item() < 1e-4
+    assert StyleLoss([painting], photos, pool=2)(halves).item() < 1e-4
     assert StyleLoss([painting], photos)(halves).item() > 0.1
 
 

@@ -9,8 +9,9 @@ from onestroke.errors import ModelError
 
 _FOLDER = importlib.resources.files(__name__)
 # In the order in which they are shown: those that look best first.
-_BEST = ("composition_vii", "mosaic", "etching", "great_wave", "delaunay_portrait", "the_scream", "wheat_field_with_cypresses",
-         "starry_night", "brushwork", "shipwreck_of_the_minotaur", "three_tahitian_women")  # fmt: skip
+_BEST = ("composition_vii", "stained_glass", "mosaic", "great_wave", "starry_night", "delaunay_portrait", "the_scream",
+         "wheat_field_with_cypresses", "etching", "three_tahitian_women", "brushwork",
+         "shipwreck_of_the_minotaur")  # fmt: skip
 
 
 def names() -> list[str]:

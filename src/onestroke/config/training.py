@@ -45,7 +45,7 @@ class Scale:
         {}, "layers of the content term that see luminance alone, with weights", least=0.0, empty=True
     )
     style_size: int = option(0, "shorter side of the style image; 0: reduced like the pictures", least=0)
-    pooled: bool = option(True, "average the Gram matrices of a batch, so that each photo may take its share of the palette")
+    pooled: bool = option(True, "average the Gram matrices of each two photos, so that each may take its share of the palette")
 
     @property
     def layers(self) -> list[str]:

@@ -13,6 +13,8 @@ from onestroke.config.training import Scale
 from onestroke.losses.terms import ContentLoss, StyleLoss, TotalVariationLoss, _full
 from onestroke.losses.vgg import VGGFeatures
 
+# Gram matrices are averaged over this many photos of a batch: over more, a single picture need not look like the painting.
+POOLED_PHOTOS = 2
 # Windows lie on this grid, so that all of VGG's poolings fall as they do on the whole picture.
 WINDOW_STEP = 16
 
@@ -32,8 +34,10 @@ def places(scale: Scale, height: int, width: int, draw: int) -> list[tuple[int, 
 
 
 def windows(x: Tensor, corners: Sequence[tuple[int, int]], side: int) -> Tensor:
-    """The windows [K * N, 3, side, side] of pictures [N, 3, H, W]; the pictures themselves where there are no windows."""
-    return torch.cat([x[..., top : top + side, left : left + side] for top, left in corners]) if corners else x
+    """The windows [N * K, 3, side, side] of pictures [N, 3, H, W], a picture's together; without any, the pictures."""
+    if not corners:
+        return x
+    return torch.stack([x[..., top : top + side, left : left + side] for top, left in corners], 1).flatten(0, 1)
 
 
 def luminance(x: Tensor) -> Tensor:
@@ -52,9 +56,9 @@ class ScaleLoss(nn.Module):
         sample = self._sampled(self._seen(small, draw=0), {*scale.style, *scale.content})
         gray = self._sampled(luminance(small), scale.gray)
         wanted = [vgg(painting, scale.style) for painting in paintings]
-        self.style = nn.ModuleDict(
-            {name: StyleLoss([w[name] for w in wanted], sample[name], scale.pooled) for name in scale.style}
-        )
+        windowed = 0 < scale.window <= min(small.shape[2:])
+        pool = POOLED_PHOTOS * (scale.windows if windowed else 1) if scale.pooled else 1
+        self.style = nn.ModuleDict({name: StyleLoss([w[name] for w in wanted], sample[name], pool) for name in scale.style})
         self.content = nn.ModuleDict({name: ContentLoss(sample[name]) for name in scale.content})
         self.gray = nn.ModuleDict({name: ContentLoss(gray[name]) for name in scale.gray})
 

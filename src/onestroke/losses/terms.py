@@ -22,17 +22,17 @@ class StyleLoss(nn.Module):
     """Distance of Gram matrices at one layer, for each of S styles; 1.0 = what unstylized photos cost on average.
 
     The distance, not its square: squared Grams grow with the fourth power of the activations, so a few bright photos
-    would rule the mean (docs/experiments.md measures both). `pooled`: the Grams of all pictures of a batch are averaged
-    first, so that each may take its share of the palette.
+    would rule the mean (docs/experiments.md measures both). The Grams of each `pool` pictures in a row are averaged first,
+    so that each picture may take its share of the palette.
     """
 
     target: Tensor
     unit: Tensor
 
-    def __init__(self, paintings: Sequence[Tensor], photos: Tensor, pooled: bool = False) -> None:
+    def __init__(self, paintings: Sequence[Tensor], photos: Tensor, pool: int = 1) -> None:
         """Features of the style images, [1, C, H, W] each, and of a sample of photos [N, C, h, w]."""
         super().__init__()
-        self.pooled = pooled
+        self.pool = pool
         self.register_buffer("target", torch.cat([gram(painting) for painting in paintings]))
         of_photos = gram(photos)
         self.register_buffer("unit", torch.stack([distance(of_photos, target).mean() for target in self.target]))
@@ -40,8 +40,8 @@ class StyleLoss(nn.Module):
     def forward(self, features: Tensor, style: int = 0) -> Tensor:
         """Features of stylized pictures [N, C, H, W] to a scalar."""
         found = gram(features)
-        if self.pooled:
-            found = found.mean(0, keepdim=True)
+        if self.pool > 1:
+            found = torch.stack([group.mean(0) for group in torch.split(found, self.pool)])
         return (distance(found, self.target[style]) / self.unit[style]).mean()
 
 

@@ -34,14 +34,8 @@ Field = NDArray[Any]
 def draw(seed: int = 3) -> Array:
     """Lay it: uint8 [768, 1024, 3]."""
     rng = np.random.default_rng(seed)
-    ys, xs = np.mgrid[STONE / 2 : HEIGHT : STONE, STONE / 2 : WIDTH : STONE]
-    sites = np.stack([ys.ravel(), xs.ravel()], 1) + rng.uniform(-STONE / 2, STONE / 2, (ys.size, 2))
-    for _ in range(ROUNDS):
-        owner, _, _ = _cells(sites)
-        count = np.bincount(owner.ravel(), minlength=len(sites)).clip(1)
-        y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
-        sites = np.stack([np.bincount(owner.ravel(), of.ravel(), len(sites)) / count for of in (y, x)], 1)
-    owner, nearest, second = _cells(sites)
+    sites = settled(rng, STONE)
+    owner, nearest, second = cells(sites, STONE)
     stones = _stones(rng, sites)[owner] * (1 + 0.05 * rng.normal(size=(HEIGHT, WIDTH, 1)))
     inside = np.clip((second - nearest) / (JOINT * STONE) - 0.4, 0, 1)[..., None]
     slope = np.gradient(inside[..., 0], axis=0) + np.gradient(inside[..., 0], axis=1)  # stones stand out of the mortar
@@ -49,16 +43,31 @@ def draw(seed: int = 3) -> Array:
     return np.clip(laid, 0, 255).astype(np.uint8)
 
 
-def _cells(sites: Field) -> tuple[Field, Field, Field]:
-    """Of each pixel: the nearest site, and its distance and that of the second nearest, in pixels."""
+def settled(rng: np.random.Generator, pitch: float, stretch: float = 1.0) -> Field:
+    """Sites [N, (y, x)], `pitch` pixels apart, that lie in the middle of their cells."""
+    ys, xs = np.mgrid[pitch / 2 : HEIGHT : pitch, pitch / 2 : WIDTH : pitch]
+    sites = np.stack([ys.ravel(), xs.ravel()], 1) + rng.uniform(-pitch / 2, pitch / 2, (ys.size, 2))
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    for _ in range(ROUNDS):
+        owner = cells(sites, pitch, stretch)[0].ravel()
+        count = np.bincount(owner, minlength=len(sites)).clip(1)
+        sites = np.stack([np.bincount(owner, of.ravel(), len(sites)) / count for of in (y, x)], 1)
+    return sites
+
+
+def cells(sites: Field, pitch: float, stretch: float = 1.0) -> tuple[Field, Field, Field]:
+    """Of each pixel: the nearest site, and its distance and that of the second nearest, in pixels across the flow.
+
+    Cells are `stretch` times as long along the flow as across it.
+    """
     owner = np.zeros((HEIGHT, WIDTH), int)
     nearest, second = np.full((2, HEIGHT, WIDTH), np.inf)
-    reach = 2 * STONE
+    reach = round(2 * pitch * stretch)
     u, v = scene_flow(sites[:, 1] / WIDTH, sites[:, 0] / WIDTH)
     for i, (cy, cx) in enumerate(sites):
         top, left = max(0, int(cy) - reach), max(0, int(cx) - reach)
         y, x = np.mgrid[top : min(HEIGHT, int(cy) + reach), left : min(WIDTH, int(cx) + reach)]
-        along = np.abs((x - cx) * u[i] + (y - cy) * v[i])
+        along = np.abs((x - cx) * u[i] + (y - cy) * v[i]) / stretch
         across = np.abs((y - cy) * u[i] - (x - cx) * v[i])
         distance = np.maximum(along, across)
         place = slice(top, top + y.shape[0]), slice(left, left + y.shape[1])

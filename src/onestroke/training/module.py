@@ -50,14 +50,14 @@ class StyleModule(pl.LightningModule):
         if weights:
             self.net.load_state_dict(weights)
         # Not Lightning's WeightAveraging, which stores the average in place of the weights: checkpoints so far hold both.
-        self.ema = AveragedModel(self.net, avg_fn=self._average)
+        self.ema = AveragedModel(self.net, multi_avg_fn=self._average)
         self.register_buffer("smoothed", torch.tensor(math.nan))
         self.register_buffer("lowest", torch.tensor(math.inf))
 
-    def _average(self, average: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
+    def _average(self, averages: Any, values: Any, count: Tensor | int) -> None:
         """Exponential average whose memory grows with the steps taken, so that early steps are forgotten."""
         decay = min(self.config.ema, (1 + int(count)) / (10 + int(count)))
-        return average + (1 - decay) * (value - average)
+        torch._foreach_lerp_(averages, values, 1 - decay)
 
     def forward(self, photos: Tensor, style: int = 0) -> Tensor:
         """Stylize [N, 3, H, W] in [0, 1] with the averaged weights."""

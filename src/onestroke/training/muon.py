@@ -28,7 +28,7 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     a, b, c = QUINTIC
     for _ in range(ITERATIONS):
         outer = x @ x.mT
-        x = a * x + (b * outer + c * outer @ outer) @ x
+        x = torch.baddbmm(x, torch.baddbmm(outer, outer, outer, beta=b, alpha=c), x, beta=a)
     found: Tensor = x if wide is matrices else x.mT
     return found
 
@@ -65,25 +65,32 @@ class Muon(torch.optim.Optimizer):
         for p in kernels:
             by_shape[p.flatten(1).shape].append(p)
         for shape, alike in by_shape.items():
-            updates = []
-            for p in alike:
-                assert p.grad is not None
-                momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
-                momentum.lerp_(p.grad, 1 - MOMENTUM)
-                updates.append(p.grad.lerp(momentum, MOMENTUM).flatten(1))
+            grads = [p.grad for p in alike if p.grad is not None]
+            momenta = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in alike]
+            torch._foreach_lerp_(momenta, grads, 1 - MOMENTUM)
+            updates = [update.flatten(1) for update in torch._foreach_lerp(grads, momenta, MOMENTUM)]
             scale = rate * max(1.0, shape[0] / shape[1]) ** 0.5
             for p, update in zip(alike, orthogonalised(torch.stack(updates)), strict=True):
                 p.add_(update.view(p.shape), alpha=-scale)
 
-    def _step_rest(self, parameters: list[nn.Parameter], rate: float) -> None:
-        """Adam."""
+    def _step_rest(self, parameters: list[Tensor], rate: float) -> None:
+        """Adam, over all of them at once."""
+        if not parameters:
+            return
         first, second = ADAM_BETAS
+        grads, means, squares = [p.grad for p in parameters if p.grad is not None], [], []
         for p in parameters:
             state = self.state[p]
             if not state:
                 state.update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
             state["step"] += 1
-            state["mean"].lerp_(p.grad, 1 - first)
-            state["square"].lerp_(p.grad.square(), 1 - second)  # type: ignore[union-attr]
-            size = (state["square"] / (1 - second ** state["step"])).sqrt() + 1e-8
-            p.addcdiv_(state["mean"], size, value=-rate * ADAM_SHARE / (1 - first ** state["step"]))
+            means.append(state["mean"])
+            squares.append(state["square"])
+        step = self.state[parameters[0]]["step"]
+        torch._foreach_lerp_(means, grads, 1 - first)
+        torch._foreach_mul_(squares, second)
+        torch._foreach_addcmul_(squares, grads, grads, 1 - second)
+        sizes = torch._foreach_div(squares, 1 - second**step)
+        torch._foreach_sqrt_(sizes)
+        torch._foreach_add_(sizes, 1e-8)
+        torch._foreach_addcdiv_(parameters, means, sizes, -rate * ADAM_SHARE / (1 - first**step))
