@@ -3,7 +3,8 @@
     uv run benchmarks/gpu.py configs/styles/*.yaml --paintings PAINTINGS --content PHOTOS --val UNSEEN --minutes 7 --batch 8
 
 One network of this size leaves a large GPU idle for most of a step, a dozen together do not (start NVIDIA's MPS before, and
-their kernels overlap too). Each CONFIG names its painting, or PAINTINGS holds one of its name. The recipe is that of
+their kernels overlap too). A STYLE is a style image, or a recipe that
+names one or whose name one in PAINTINGS has. The recipe is that of
 `onestroke train`: the same losses, network, optimizer and schedule, whose end is the deadline. What comes out are run
 folders for `onestroke export`, and gpu.json: steps, crops a second, objectives. `--device cpu --batch 2` tries it anywhere.
 """
@@ -93,12 +94,10 @@ def fit(module: StyleModule, materials: Materials, config: TrainConfig, deadline
         step += 1
         torch._foreach_lerp_(averages, weights, 1 - min(config.ema, step / (9 + step)))  # without asking the GPU for a count
         if step % CHECK_EVERY == 0:
-            print(
-                f"{style_names(config.style_image)[0]} {step} {time.monotonic() - begun:.0f} s {float(total.detach()):.3f}",
-                flush=True,
-            )
-            if not total.isfinite():
-                raise FloatingPointError(f"{config.style_image}: the loss is {float(total.detach())} at step {step}")
+            loss = float(total.detach())
+            print(f"{style_names(config.style_image)[0]} {step} {time.monotonic() - begun:.0f} s {loss:.3f}", flush=True)
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"{config.style_image}: the loss is {loss} at step {step}")
     return step
 
 
@@ -150,10 +149,13 @@ def utilization(done: threading.Event, samples: list[float]) -> None:
 def configs(args: argparse.Namespace, flags: dict[str, Any]) -> dict[str, TrainConfig]:
     """The runs by name."""
     found = {}
-    for path in args.configs:
-        config = merge(load(path), flags, "flags")
+    for path in args.styles:
+        recipe = load(path) if path.suffix in (".yaml", ".yml") else TrainConfig(style_image=[str(path)])
+        config = merge(recipe, flags, "flags")
         if not config.style_image:
-            painting = next(p for p in sorted(args.paintings.iterdir()) if p.stem == path.stem)
+            painting = next((p for p in sorted(args.paintings.iterdir()) if p.stem == path.stem), None)
+            if painting is None:
+                raise SystemExit(f"{path}: names no style image, and {args.paintings} holds none of that name; use --paintings")
             config = replace(config, style_image=[str(painting)])
         found[path.stem] = with_crops(config)
     return found
@@ -162,13 +164,13 @@ def configs(args: argparse.Namespace, flags: dict[str, Any]) -> dict[str, TrainC
 def main() -> None:
     """Fill the photo cache once, train all, gather what they say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("configs", nargs="+", type=Path)
+    parser.add_argument("styles", nargs="+", type=Path, metavar="STYLE")
     parser.add_argument("--paintings", type=Path, default=Path())
     parser.add_argument("--folder", type=Path, default=Path("runs/benchmarks/gpu"))
     parser.add_argument("--minutes", type=float, default=7.0)
     add_flags(parser, TrainConfig, skip=("style_image", "out", "minutes", "steps"))
     flags = vars(parser.parse_args())
-    args = argparse.Namespace(**{name: flags.pop(name) for name in ("configs", "paintings", "folder", "minutes")})
+    args = argparse.Namespace(**{name: flags.pop(name) for name in ("styles", "paintings", "folder", "minutes")})
     runs = configs(args, flags)
     for folder, size in {(name, run.size) for run in runs.values() for name in (run.content, run.val) if name}:
         load_folder(Path(folder), size)

@@ -24,6 +24,7 @@ VERBS = {
     "export": "write a run's network as .onnx",
     "gatys": "paint one photo by optimizing its pixels",
     "pairs": "make (photo, target) pairs to train on",
+    "doctor": "say what is installed, and test every device",
     "dream": "raise what a network sees in a picture (DeepDream)",
 }
 
@@ -76,7 +77,8 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         print(f"onestroke {verb}: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        print(f'onestroke {verb}: needs the package {error.name!r}; pip install "onestroke[train]"', file=sys.stderr)
+        package = "onnxruntime-gpu" if error.name == "onnxruntime" else '"onestroke[train]"'
+        print(f"onestroke {verb}: needs the package {error.name!r}; pip install {package}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nonestroke {verb}: interrupted", file=sys.stderr)

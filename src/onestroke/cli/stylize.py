@@ -58,7 +58,9 @@ def parser() -> argparse.ArgumentParser:
         "--brush", default="auto", metavar="PX|%", help="strokes as on a photo of this longer side (512 or 25%%);"
         " auto (default): as trained; native: the network's own, which vanish on large photos",
     )  # fmt: skip
-    made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
+    made.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "cuda", "webgpu"), help="default: a GPU where there is one"
+    )
     made.add_argument("--memory", type=int, metavar="MB", help="what a picture may take; default: half of what is free")
     made.add_argument("--overwrite", action="store_true", help="replace existing files, originals included")
     video = made.add_argument_group("videos")
@@ -105,7 +107,8 @@ def main(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     console = Console(highlight=False, stderr=True, soft_wrap=True)
-    console.print(stylizer.model.note or f"{stylizer.card.name} on {stylizer.model.device}", style="dim", markup=False)
+    note = f" ({stylizer.model.note})" if stylizer.model.note else ""
+    console.print(f"{stylizer.card.name} on {stylizer.model.device}{note}", style="dim", markup=False)
     if live:
         from onestroke.cli import webcam
 

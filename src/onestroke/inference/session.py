@@ -1,25 +1,27 @@
-"""Opens a .onnx model for ONNX Runtime: checks that it is ours, picks the device. Never imports torch."""
+"""Opens a .onnx model for ONNX Runtime: checks that it is ours, and that a GPU paints right. Never imports torch."""
 
 from __future__ import annotations
 
-import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from onestroke import bundled
 from onestroke.card import ModelCard
-from onestroke.errors import ConfigError, ModelError
+from onestroke.errors import ConfigError, ModelError, OnestrokeError
 from onestroke.images import Array
+from onestroke.inference.devices import CPU, open_session
+
+# Levels of 255 by which a GPU may differ from the CPU, and the side of the picture that both paint to see it.
+TOLERANCE, PROBE = 4, 96
 
 
 @dataclass
 class Model:
-    """An open model: its card, where it runs ("cpu" or "cuda"), and why not on the GPU where that is news."""
+    """An open model: its card, where it runs ("cpu", "cuda" or "webgpu"), and why not on something faster."""
 
     session: Any
     card: ModelCard
@@ -73,41 +75,43 @@ def levels(result: NDArray[Any], card: ModelCard) -> Array:
 
 
 def open_model(name: str | Path, device: str = "auto") -> Model:
-    """Open a model file or a bundled style on "auto", "cpu" or "cuda".
+    """Open a model file or a bundled style on "auto", "cpu", "cuda" or "webgpu" (devices.py).
 
-    Raises ModelError for a file that is no ONNX model, that is damaged, or that is somebody else's.
+    A GPU paints a small picture first: where it differs from the CPU by more than TOLERANCE levels, the CPU it is. Raises
+    ConfigError for a device that cannot be had, and ModelError for a file that is no ONNX model, damaged or somebody else's.
     """
     path = bundled.path(name)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # ONNX Runtime would print what is raised, or said in `note`, below
-    gpu = device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers() and _gpu_present()
-    if device == "cuda" and not gpu:
-        raise ModelError("device: cuda asked for, but no NVIDIA GPU (or no onnxruntime-gpu) is here; use --device cpu")
-    if gpu:
-        onnxruntime.preload_dlls()  # finds CUDA and cuDNN where pip put them
-    providers = (["CUDAExecutionProvider"] if gpu else []) + ["CPUExecutionProvider"]
+    model = _open(path, device)
+    if model.device == CPU:
+        return model
+    on_cpu = _open(path, CPU)
+    off = int(np.abs(_probe(model).astype(int) - _probe(on_cpu)).max())
+    if off <= TOLERANCE:
+        return model
+    return replace(on_cpu, note=f"{model.device} paints {off} of 255 levels off, which is a fault of its driver")
+
+
+def _open(path: Path, device: str) -> Model:
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        opened = open_session(path, device)
+    except OnestrokeError:
+        raise
     except Exception as error:  # ONNX Runtime's exceptions have no common public base
         raise ModelError(f"{path}: not an ONNX model, or a damaged one ({_first_line(error)})") from None
+    session = opened.session
     card = ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
     names = {i.name for i in session.get_inputs()} | {i.name for i in session.get_overridable_initializers()}
     if not {"image", "strength"} <= names or card.io not in ("uint8", "float"):
         raise ModelError(f"{path}: its inputs are {', '.join(sorted(names))}, not a onestroke model's; export it again")
-    used = "cuda" if "CUDAExecutionProvider" in session.get_providers() else "cpu"
-    note = "a GPU is here, but its CUDA or cuDNN libraries are not; running on the CPU" if gpu and used == "cpu" else ""
-    return Model(session, card, used, note)
+    return Model(session, card, opened.device, opened.note)
 
 
-def _gpu_present() -> bool:
-    """Whether the NVIDIA driver counts a device: asking for CUDA without one makes ONNX Runtime print a red warning."""
-    for library in ("libcuda.so.1", "nvcuda.dll"):
-        try:
-            driver, count = ctypes.CDLL(library), ctypes.c_int(0)
-        except OSError:
-            continue
-        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
-    return False
+def _probe(model: Model) -> Array:
+    """A small picture of ramps and noise, painted."""
+    ramp = np.linspace(0, 200, PROBE)
+    picture = np.stack([ramp[:, None] + 0 * ramp, 0 * ramp[:, None] + ramp, 200 - ramp[:, None] + 0 * ramp], -1)
+    picture = picture + np.random.default_rng(0).integers(0, 56, picture.shape)
+    return model.run(picture.astype(np.uint8)[None])
 
 
 def _first_line(error: Exception) -> str:

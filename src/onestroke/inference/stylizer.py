@@ -14,11 +14,11 @@ from onestroke.card import ModelCard
 from onestroke.errors import ConfigError, ImageError
 from onestroke.images import Array, with_colors_of
 from onestroke.inference.brush import AUTO, Brush, paint_in_octaves
+from onestroke.inference.devices import CPU
 from onestroke.inference.memory import free_memory
 from onestroke.inference.session import mix, open_model
 from onestroke.inference.tiling.executor import MB, Tiler
 
-DEVICES = ("auto", "cpu", "cuda")
 # Bytes a pixel that no network here exceeds: below it the graph need not be read to know that a picture fits.
 _HUNGRIEST = 850
 # Bytes on a GPU, where nothing tells what is free without one more library.
@@ -32,15 +32,13 @@ _ROWS = 512
 class Stylizer:
     """A style, ready to use: ``Stylizer("wave.onnx")(photo)``.
 
-    `model` is a file or the name of a bundled style; `device` is "auto", "cpu" or "cuda". `memory`, in MB, is what
+    `model` is a file or the name of a bundled style; `device` is "auto", "cpu", "cuda" or "webgpu". `memory`, in MB, is what
     painting may take beside the picture and its result (None: half of what is free); a picture that needs more is painted
     in strips that show no seams. `style`, of a model with several: one of them, or a mix, "a:0.7,b:0.3" (default: the
     first). Raises ModelError, and ConfigError for a style that the model lacks, or another value that cannot be.
     """
 
     def __init__(self, model: str | Path, device: str = "auto", memory: int | None = None, style: str = "") -> None:
-        if device not in DEVICES:
-            raise ConfigError(f"device: unknown {device!r}; choose from {', '.join(DEVICES)}")
         if memory is not None and not memory >= 1:
             raise ConfigError(f"memory: {memory} is too little; use MB, 1 or more")
         self._arguments = model, device, memory, style
@@ -128,4 +126,4 @@ class Stylizer:
         """In bytes."""
         if self._memory is not None:
             return self._memory * MB
-        return min(free_memory() / 2, _ON_GPU if self.model.device == "cuda" else float("inf"))
+        return min(free_memory() / 2, _ON_GPU if self.model.device != CPU else float("inf"))
