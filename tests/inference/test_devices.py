@@ -30,7 +30,7 @@ def test_an_unknown_device_is_named():
 
 def test_cuda_without_a_build_for_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(ConfigError, match="built without CUDA.*pip install onnxruntime-gpu.*--device cpu"):
+    with pytest.raises(ConfigError, match=r"built without CUDA.*pip install onnxruntime-gpu.*--device cpu"):
         open_model(STYLE, "cuda")
 
 
@@ -116,7 +116,8 @@ for strength in (0.3, 1.0):
     off = np.abs(gpu.run(picture, strength).astype(int) - cpu.run(picture, strength)).max()
     print(gpu.device, off)
 """
-    software = {"ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER": "1", "VK_DRIVER_FILES": str(SWIFTSHADER), "XDG_RUNTIME_DIR": str(tmp_path)}
+    software = {"ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER": "1", "VK_DRIVER_FILES": str(SWIFTSHADER)}
+    software["XDG_RUNTIME_DIR"] = str(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", program], env=os.environ | software, capture_output=True, text=True, check=False
     )
