@@ -101,7 +101,9 @@ class TrainConfig:
     tv_weight: float = option(0.03, "weight of total variation", least=0.0)
     steady_weight: float = option(0.5, "weight of steadiness under small shifts, warps, light and noise", least=0.0)
     style_size: int = option(512, "shorter side of the painting in pixels; brush strokes scale with it", least=32)
-    size: int = option(0, "side of the training crops in pixels; 0: 256, or what three of four photos reach", least=0)
+    size: int = option(
+        0, "side of the training crops in pixels; 0: 256 (a GPU: 320), or what three of four photos reach", least=0
+    )
     batch: int = option(16, "photos per step", least=1)
     steps: int = option(10_000, "optimizer steps", least=1)
     minutes: float = option(0.0, "time budget; above 0 it replaces steps: two thirds of it settle how many", least=0.0)

@@ -26,7 +26,8 @@ from onestroke.training import data
 from onestroke.training.photos import Photos, Source, crop_for, load_folder, load_sources, read_rgb, split
 
 UNSETTLED = 2**62  # steps
-CROP, LEAST_CROP = 256, 32  # sides of training crops
+# Sides of training crops, by device: larger ones come nearer to the painting (docs/experiments.md), and take longer.
+CROPS, LEAST_CROP = {"cpu": 256, "cuda": 320}, 32
 SAMPLE_SCENES = 150
 LEAST_PAINTING = 32
 LEAST_SEEN = 16  # pixels a side, at any scale, below which VGG's deeper layers see next to nothing
@@ -46,13 +47,14 @@ class Materials:
 
 
 def with_crops(config: TrainConfig) -> TrainConfig:
-    """`config` with the size of its crops settled: CROP, or what most photos reach. Raises ConfigError and DataError."""
+    """`config` with the size of its crops settled: CROPS, or what most photos reach. Raises ConfigError and DataError."""
     if config.size:
         if config.size < LEAST_CROP:
             raise ConfigError(f"size: {config.size} is too small; use {LEAST_CROP} or more, or 0 for what suits the photos")
         return config
-    size = min(CROP, crop_for(Path(config.content))) if config.content else CROP
-    return replace(config, size=size)
+    if not config.content:
+        return replace(config, size=CROPS["cpu"])  # some of the sample photos are no larger
+    return replace(config, size=min(CROPS[vgg.choose_device(config.device).type], crop_for(Path(config.content))))
 
 
 def prepare(config: TrainConfig, report: Report = silent) -> Materials:
