@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,32 @@ def save_image(path: str | Path, rgb: Array, like: Picture | None = None, qualit
     return [f"{path}: written without {' and '.join(lost)}, which {kind} cannot hold"] if lost else []
 
 
-def _save(image: Image.Image, path: Path, kind: str, options: dict[str, Any], known: dict[str, Any]) -> list[str]:
+def encode_image(rgb: Array, kind: str, like: Picture | None = None, quality: int = 95) -> bytes:
+    """`rgb` uint8 [H, W, 3] as the bytes of a file; kind: "PNG", "JPEG", "WEBP", ... Otherwise as save_image.
+
+    Raises ImageError for a picture that the format cannot hold.
+    """
+    options: dict[str, Any] = {"quality": quality} if kind in ("JPEG", "WEBP", "AVIF") else {}
+    known = _metadata(like, kind)[0] if like is not None else {}
+    buffer = io.BytesIO()
+    try:
+        _save(_with_alpha(rgb, None if like is None else like.alpha, kind), buffer, kind, options, known)
+    except Exception as error:  # whatever Pillow's writers raise
+        raise ImageError(f"{rgb.shape[1]}x{rgb.shape[0]} pixels cannot be written as {kind} ({because(error)})") from None
+    return buffer.getvalue()
+
+
+def _save(
+    image: Image.Image, target: Path | io.BytesIO, kind: str, options: dict[str, Any], known: dict[str, Any]
+) -> list[str]:
     """Save with as much of the metadata as can be written; returns the names of the rest."""
     lost: list[str] = []
     while True:
         try:
-            image.save(path, format=kind, **options, **known)
+            if isinstance(target, io.BytesIO):  # what a failed attempt left
+                target.seek(0)
+                target.truncate()
+            image.save(target, format=kind, **options, **known)
             return lost
         except OSError:  # the disk, not the metadata
             raise

@@ -20,6 +20,7 @@ MOST_PIXELS = 500_000_000
 VERBS = {
     "stylize": "paint photos and videos with a trained style",
     "styles": "list the bundled styles, or paint a sheet of them",
+    "serve": "paint over HTTP",
     "train": "train a network on a painting",
     "export": "write a run's network as .onnx",
     "gatys": "paint one photo by optimizing its pixels",
@@ -27,6 +28,9 @@ VERBS = {
     "doctor": "say what is installed, and test every device",
     "dream": "raise what a network sees in a picture (DeepDream)",
 }
+
+# The extra that a verb needs, but for those of the runtime and of training.
+EXTRAS = {"serve": "serve"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +81,7 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         print(f"onestroke {verb}: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        package = "onnxruntime-gpu" if error.name == "onnxruntime" else '"onestroke[train]"'
+        package = {"onnxruntime": "onnxruntime-gpu"}.get(error.name or "", f'"onestroke[{EXTRAS.get(verb, "train")}]"')
         print(f"onestroke {verb}: needs the package {error.name!r}; pip install {package}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

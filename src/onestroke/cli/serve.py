@@ -1,0 +1,59 @@
+"""onestroke serve: pictures in, paintings out, over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import fields
+
+from onestroke.errors import ConfigError
+
+EXAMPLES = """
+  onestroke serve                                      # every bundled style, http://127.0.0.1:8000/docs
+  onestroke serve great_wave my.onnx --port 9000
+  curl --data-binary @photo.jpg "http://127.0.0.1:8000/stylize?style=great_wave" -o painted.jpg
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse, open the styles, serve until SIGINT or SIGTERM; what is being painted then is finished and sent."""
+    parser = argparse.ArgumentParser(
+        prog="onestroke serve", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("styles", nargs="*", metavar="style", help="bundled styles or .onnx files; default: all bundled")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: this machine alone")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "webgpu"))
+    parser.add_argument("--megabytes", type=float, default=20, help="largest request; default: 20")
+    parser.add_argument("--megapixels", type=float, default=50, help="largest picture; default: 50")
+    parser.add_argument("--workers", type=int, default=1, help="pictures painted at once; default: 1, which uses all cores")
+    parser.add_argument("--queue", type=int, default=16, help="pictures that may wait; default: 16")
+    parser.add_argument("--seconds", type=float, default=60, help="longest time for a picture; default: 60")
+    flags = parser.parse_args(arguments)
+
+    import uvicorn
+
+    from onestroke import bundled
+    from onestroke.inference.stylizer import Stylizer
+    from onestroke.service.app import create_app
+    from onestroke.service.limits import Limits
+
+    for name in ("megabytes", "megapixels", "workers", "seconds"):
+        if not getattr(flags, name) > 0:
+            raise ConfigError(f"{name}: {getattr(flags, name):g} is too little; use more than 0")
+    if flags.queue < 0:
+        raise ConfigError(f"queue: {flags.queue} is no length; use 0 or more")
+    limits = Limits(**{field.name: getattr(flags, field.name) for field in fields(Limits)})
+    named = flags.styles or bundled.names()
+    stylizers = {bundled.path(name).stem: Stylizer(name, flags.device) for name in named}
+    if len(stylizers) < len(named):
+        raise ConfigError(f"styles: two files of {', '.join(named)} have one name; rename one")
+    token = os.environ.get("ONESTROKE_TOKEN", "")
+    if flags.host not in ("127.0.0.1", "localhost", "::1") and not token:
+        print("everyone who reaches this address may use it: set ONESTROKE_TOKEN to ask for a token", flush=True)
+    uvicorn.run(
+        create_app(stylizers, limits, token), host=flags.host, port=flags.port, log_level="warning", server_header=False,
+        timeout_graceful_shutdown=int(flags.seconds) + 1,
+    )  # fmt: skip
+    return 0

@@ -1,0 +1,1 @@
+"""Pictures over HTTP: `onestroke serve`."""

@@ -1,0 +1,209 @@
+"""The service: paints what the library paints, and refuses the rest with a status that fits, before it costs anything."""
+
+import asyncio
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("fastapi")
+
+import httpx2 as httpx
+from fastapi.testclient import TestClient
+
+from onestroke.cli.main import run
+from onestroke.inference.stylizer import Stylizer
+from onestroke.samples.scenes import draw
+from onestroke.service.app import create_app
+from onestroke.service.limits import Limits, Refused
+from onestroke.service.studio import Order, Studio
+
+STYLE = "great_wave"
+
+
+def encoded(pixels, kind="PNG", **options):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def decoded(response):
+    return np.asarray(Image.open(io.BytesIO(response.content)).convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def stylizer():
+    return Stylizer(STYLE, "cpu")
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return draw(3, 128)
+
+
+@pytest.fixture
+def client(stylizer):
+    with TestClient(create_app({STYLE: stylizer}, Limits(megabytes=1, megapixels=1))) as client:
+        yield client
+
+
+def test_it_paints_what_the_library_paints(client, stylizer, photo):
+    response = client.post(f"/stylize?style={STYLE}&strength=0.7", content=encoded(photo))
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "image/png"
+    assert np.array_equal(decoded(response), stylizer(photo, 0.7))
+
+
+def test_a_form_is_as_good_as_bytes(client, stylizer, photo):
+    response = client.post(f"/stylize?style={STYLE}", files={"picture": ("../../etc/passwd", encoded(photo), "image/png")})
+    assert np.array_equal(decoded(response), stylizer(photo))
+
+
+def test_size_and_format(client, photo):
+    response = client.post(f"/stylize?style={STYLE}&size=64&format=webp", content=encoded(photo, "JPEG"))
+    assert response.headers["content-type"] == "image/webp"
+    assert max(decoded(response).shape) == 64
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "status", "said"),
+    [
+        ("style=none", "photo", 422, "unknown 'none'"),
+        (f"style={STYLE}&strength=9", "photo", 422, "strength"),
+        (f"style={STYLE}&strength=nan", "photo", 422, ""),
+        (f"style={STYLE}&size=0", "photo", 422, "size"),
+        (f"style={STYLE}&size=90000", "photo", 413, "megapixels"),
+        (f"style={STYLE}&format=exe", "photo", 422, "format"),
+        ("", "photo", 422, "style"),
+        (f"style={STYLE}", b"", 422, "no picture"),
+        (f"style={STYLE}", b"#!/bin/sh\n", 415, "not a picture"),
+        (f"style={STYLE}", "cut", 422, "damaged"),
+        (f"style={STYLE}", "bomb", 413, "4 megapixels"),
+        (f"style={STYLE}", bytes(1_000_001), 413, "MB"),
+    ],
+)
+def test_what_cannot_be_painted_is_refused(client, photo, query, body, status, said):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    bodies = {"photo": encoded(photo), "cut": encoded(noise)[:3000], "bomb": encoded(np.zeros((2000, 2000, 3), np.uint8))}
+    response = client.post(f"/stylize?{query}", content=bodies.get(body, body) if isinstance(body, str) else body)
+    assert response.status_code == status
+    assert said in response.text
+    assert "Traceback" not in response.text
+
+
+def test_it_never_opens_what_a_request_names(client, tmp_path, photo):
+    (tmp_path / "secret.png").write_bytes(encoded(photo))
+    for name in (str(tmp_path / "secret.png"), "file:///etc/passwd", "../great_wave.onnx"):
+        assert client.post("/stylize", params={"style": name}, content=encoded(photo)).status_code == 422
+        assert client.post("/stylize", params={"style": STYLE}, content=name.encode()).status_code == 415
+
+
+def test_a_token_is_asked_for(stylizer, photo):
+    with TestClient(create_app({STYLE: stylizer}, Limits(), token="s3cret")) as client:
+        asked = {"url": f"/stylize?style={STYLE}", "content": encoded(photo)}
+        assert client.post(**asked).status_code == 401
+        assert client.post(**asked, headers={"Authorization": "Bearer s3crex"}).status_code == 401
+        assert client.post(**asked, headers={"Authorization": "Bearer s3cret"}).status_code == 200
+        assert client.get("/health").status_code == 200
+
+
+def test_styles_metrics_and_the_api_describe_themselves(client, photo):
+    assert client.get("/styles").json()[0]["name"] == STYLE
+    client.post(f"/stylize?style={STYLE}", content=encoded(photo))
+    assert 'onestroke_answers_total{status="200"}' in client.get("/metrics").text
+    assert "/stylize" in client.get("/openapi.json").json()["paths"]
+
+
+class Slow:
+    """A stylizer that paints nothing until it may."""
+
+    def __init__(self):
+        self.may = threading.Event()
+
+    def __call__(self, photo, strength, keep_colors):
+        self.may.wait(10)
+        return photo
+
+
+def test_a_full_queue_answers_at_once(photo):
+    async def orders():
+        slow = Slow()
+        studio = Studio({STYLE: slow}, Limits(workers=1, queue=1))
+        body = encoded(photo)
+        first = [asyncio.create_task(studio.paint(body, Order(STYLE))) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        with pytest.raises(Refused) as refused:
+            await studio.paint(body, Order(STYLE))
+        slow.may.set()
+        done = await asyncio.gather(*first)
+        await asyncio.sleep(0)
+        return refused.value.status, len(done), studio.waiting
+
+    assert asyncio.run(orders()) == (429, 2, 0)
+
+
+def test_what_takes_too_long_is_given_up(photo):
+    async def order():
+        slow = Slow()
+        studio = Studio({STYLE: slow}, Limits(seconds=0.2))
+        with pytest.raises(Refused) as refused:
+            await studio.paint(encoded(photo), Order(STYLE))
+        slow.may.set()
+        await asyncio.to_thread(studio.close)
+        return refused.value.status
+
+    assert asyncio.run(order()) == 503
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"), [(["--workers", "0"], "workers"), (["--queue", "-1"], "queue"), (["nothing"], "nothing")]
+)
+def test_wrong_flags_end_with_one_line(flags, said, capsys):
+    assert run("serve", flags) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGTERM")
+def test_many_at_once_slow_ones_too_and_none_lost_at_the_end():
+    """64 clients that never finish their requests block nobody, and what was accepted before SIGTERM is answered."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "onestroke", "serve", STYLE, "--port", str(port), "--device", "cpu", "--queue", "64"]
+    with subprocess.Popen(command) as server:
+        url, body = f"http://127.0.0.1:{port}", encoded(draw(3, 400))
+        try:
+            for _ in range(200):
+                try:
+                    httpx.get(f"{url}/health")
+                    break
+                except httpx.ConnectError:
+                    time.sleep(0.1)
+            stalled = [socket.create_connection(("127.0.0.1", port)) for _ in range(64)]
+            for one in stalled:
+                one.sendall(b"POST /stylize?style=great_wave HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc")
+            with ThreadPoolExecutor(20) as pool:
+                asked = [pool.submit(httpx.post, f"{url}/stylize?style={STYLE}", content=body, timeout=60) for _ in range(40)]
+                while sum(one.done() for one in asked) < 10:
+                    time.sleep(0.01)
+                for one in stalled:
+                    one.close()
+                while sum(one.done() for one in asked) + httpx.get(f"{url}/health").json()["waiting"] < 40:
+                    time.sleep(0.01)
+                server.send_signal(signal.SIGTERM)
+                assert [one.result().status_code for one in asked] == [200] * 40
+            assert server.wait(30) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+        finally:
+            server.kill()
