@@ -165,7 +165,8 @@ def test_what_takes_too_long_is_given_up(photo):
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"), [(["--workers", "0"], "workers"), (["--queue", "-1"], "queue"), (["nothing"], "nothing")]
+    ("flags", "said"),
+    [(["--workers", "0"], "workers"), (["--queue", "-1"], "queue"), (["nothing"], "nothing"), (["--port", "99999"], "port")],
 )
 def test_wrong_flags_end_with_one_line(flags, said, capsys):
     assert run("serve", flags) == 2

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import fields
 
-from onestroke.errors import ConfigError
+from onestroke.errors import ConfigError, because
 
 EXAMPLES = """
   onestroke serve                                      # every bundled style, http://127.0.0.1:8000/docs
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--queue", type=int, default=16, help="pictures that may wait; default: 16")
     parser.add_argument("--seconds", type=float, default=60, help="longest time for a picture; default: 60")
     flags = parser.parse_args(arguments)
+
+    _check_free(flags.host, flags.port)
 
     import uvicorn
 
@@ -57,3 +60,13 @@ def main(arguments: Sequence[str]) -> int:
         timeout_graceful_shutdown=int(flags.seconds) + 1,
     )  # fmt: skip
     return 0
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raise ConfigError for an address that cannot be listened on, before styles are opened."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"port: {host}:{port} cannot be listened on ({because(error)}); use another --port") from None

@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--memory", type=int, metavar="MB", help="what a picture may take; default: half of what is free")
     made.add_argument("--overwrite", action="store_true", help="replace existing files, originals included")
+    made.add_argument("--shard", metavar="I/N", help="only this machine's part of the files: 1/8 on the first of eight")
     video = made.add_argument_group("videos")
     video.add_argument("--codec", metavar="NAME", help="h264 (default), h265, av1, prores; gif, webp, apng; png: a sequence")
     video.add_argument("--quality", type=int, metavar="CRF", help="smaller is better; default: 18 for h264, 21 h265, 26 av1")
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
     from onestroke.inference.brush import Brush
     from onestroke.inference.stylizer import Stylizer
     from onestroke.inference.temporal import Steady
-    from onestroke.jobs.plan import plan
+    from onestroke.jobs.plan import plan, shard
     from onestroke.jobs.settings import Settings
     from onestroke.media.source import Camera, parse
 
@@ -101,6 +102,7 @@ def main(arguments: Sequence[str]) -> int:
     if live and (flags.out or flags.codec or flags.quality is not None or flags.resume):
         raise ConfigError(f"{live}: is shown live and not stored; leave out -o, --codec, --quality and --resume")
     jobs = [] if live else plan(flags.inputs, flags.out, _label(flags.style) or model.stem, flags.overwrite, settings)
+    jobs = shard(jobs, flags.shard) if flags.shard else jobs
     stylizer = Stylizer(model, flags.device, flags.memory, flags.style)
     stylizer.check_strength(flags.strength)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import glob
+import os
+import re
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,3 +133,16 @@ def check_targets(jobs: Sequence[Job], overwrite: bool, resume: bool) -> None:
             if target.exists() or (SEQUENCE.search(target.name) and frame_numbers(target)):
                 raise ConfigError(f"{job.target}: exists already; add --overwrite to replace it or name another place with -o")
         seen[target] = job.source
+
+
+def shard(jobs: Sequence[Job], part: str) -> list[Job]:
+    """The jobs of one of several machines: `part` is "2/8" for the second of eight.
+
+    A hash of the target's name decides, so that every machine comes to the same answer by itself, also where files were
+    added in the meantime. Raises ConfigError for anything else than i/n with 1 <= i <= n.
+    """
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", part)
+    index, count = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= index <= count:
+        raise ConfigError(f"shard: {part!r} is not one of several; use 1/8 to 8/8 on eight machines")
+    return [job for job in jobs if zlib.crc32(os.fsencode(job.target)) % count == index - 1]
