@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
     from onestroke.inference.brush import Brush
     from onestroke.inference.stylizer import Stylizer
     from onestroke.inference.temporal import Steady
-    from onestroke.jobs.plan import plan, shard
+    from onestroke.jobs.plan import plan
     from onestroke.jobs.settings import Settings
     from onestroke.media.source import Camera, parse
 
@@ -101,8 +101,8 @@ def main(arguments: Sequence[str]) -> int:
     live = only.name if isinstance(only, Camera) else None
     if live and (flags.out or flags.codec or flags.quality is not None or flags.resume):
         raise ConfigError(f"{live}: is shown live and not stored; leave out -o, --codec, --quality and --resume")
-    jobs = [] if live else plan(flags.inputs, flags.out, _label(flags.style) or model.stem, flags.overwrite, settings)
-    jobs = shard(jobs, flags.shard) if flags.shard else jobs
+    name = _label(flags.style) or model.stem
+    jobs = [] if live else plan(flags.inputs, flags.out, name, flags.overwrite, settings, flags.shard or "")
     stylizer = Stylizer(model, flags.device, flags.memory, flags.style)
     stylizer.check_strength(flags.strength)
 

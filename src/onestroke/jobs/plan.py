@@ -33,12 +33,13 @@ class Job:
 
 
 def plan(
-    inputs: Sequence[str], out: str | None, style: str, overwrite: bool = False, settings: Settings = DEFAULT
+    inputs: Sequence[str], out: str | None, style: str, overwrite: bool = False, settings: Settings = DEFAULT, part: str = ""
 ) -> list[Job]:
     """Expand files, folders and glob patterns into jobs.
 
     A folder keeps its tree. Without `out`, a file goes beside itself and a folder into a new one, both named after the style.
-    When resuming, what is done already is left out; what another job writes is never an input. Raises ConfigError where
+    `part`: of several machines (see shard). When resuming, what is done already is left out; what another job writes is never
+    an input. Raises ConfigError where
     nothing matches, two inputs share an output, or an existing file would be replaced unasked.
     """
     jobs: list[Job] = []
@@ -69,6 +70,7 @@ def plan(
     jobs = _apart(jobs)
     written = {job.target.resolve(): job for job in jobs}
     jobs = [job for job in jobs if written.get(job.source.path.resolve(), job) is job]
+    jobs = shard(jobs, part) if part else jobs
     check_targets(jobs, overwrite, settings.resume)
     return [job for job in jobs if not (settings.resume and job.target.exists() and not parts_folder(job.target).exists())]
 
