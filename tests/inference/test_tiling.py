@@ -13,7 +13,7 @@ from onestroke.errors import ImageError, ModelError
 from onestroke.images import read_image
 from onestroke.inference import memory
 from onestroke.inference.session import open_model
-from onestroke.inference.stylizer import Stylizer
+from onestroke.inference.stylizer import MARGIN, Stylizer
 from onestroke.inference.tiling import executor as tiles
 from onestroke.inference.tiling.executor import Tiler
 from onestroke.samples.scenes import draw
@@ -64,11 +64,16 @@ def in_strips(path, photo, strength, bytes_):
     return result
 
 
+def at_once(stylizer, photo, strength=1.0):
+    """As the graph paints it, without the margin that a Stylizer adds."""
+    return stylizer.model.run(photo[None], strength)[0].astype(int)
+
+
 @pytest.mark.parametrize("strength", [0.3, 1.0, 1.5])
 @pytest.mark.parametrize("size", [(301, 122), (96, 96), (163, 50), (25, 24), (250, 77)])
 def test_strips_equal_the_whole(shaky, whole, size, strength):
     photo = scene(*size)
-    wanted = whole(photo, strength).astype(int)
+    wanted = at_once(whole, photo, strength)
     for megabytes in (0, 3):
         assert np.abs(in_strips(shaky, photo, strength, megabytes * 10**6) - wanted).max() <= 1
 
@@ -76,15 +81,16 @@ def test_strips_equal_the_whole(shaky, whole, size, strength):
 def test_naive_tiles_do_not(shaky, whole):
     """Tiles with a generous halo, but each with its own statistics: the difference that the tests above would see."""
     photo = scene(400, 96)
-    naive = np.concatenate([whole(photo[max(0, top - 48) : top + 148])[min(top, 48) :][:100] for top in range(0, 400, 100)])
-    assert np.abs(naive - whole(photo).astype(int)).max() > 40
-    assert np.abs(in_strips(shaky, photo, 1.0, 0) - whole(photo).astype(int)).max() <= 1
+    parts = [photo[max(0, top - 48) : top + 148] for top in range(0, 400, 100)]
+    naive = np.concatenate([at_once(whole, part)[min(100 * i, 48) :][:100] for i, part in enumerate(parts)])
+    assert np.abs(naive - at_once(whole, photo)).max() > 40
+    assert np.abs(in_strips(shaky, photo, 1.0, 0) - at_once(whole, photo)).max() <= 1
 
 
 @pytest.mark.parametrize("photo", [np.full((90, 70, 3), 128, np.uint8), RNG.integers(127, 129, (90, 70, 3)).astype(np.uint8)])
 def test_nothing_but_noise(shaky, whole, photo):
     """Norms divide by next to nothing: what rounds the kept features would show."""
-    assert np.abs(in_strips(shaky, photo, 1.0, 0) - whole(photo).astype(int)).max() <= 1
+    assert np.abs(in_strips(shaky, photo, 1.0, 0) - at_once(whole, photo)).max() <= 1
 
 
 @pytest.mark.slow
@@ -99,8 +105,16 @@ def test_other_networks(network, io, tmp_path):
     net, path = networks.build(network).eval(), tmp_path / "net.onnx"
     export.export(net, export.make_card("net", network, net, painting="", license="", io=io), path)
     photo = scene(131, 62)
-    wanted = Stylizer(path, "cpu", memory=100_000)(photo, 0.9).astype(int)
+    wanted = at_once(Stylizer(path, "cpu", memory=100_000), photo, 0.9)
     assert np.abs(in_strips(path, photo, 0.9, 0) - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(96, 120), (5, 40), (1, 1)])
+def test_a_stylizer_paints_over_the_border_and_cuts_it_off(whole, size):
+    photo = scene(*size)
+    beyond = np.pad(photo, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), "reflect")
+    wanted = at_once(whole, beyond, 0.8)[MARGIN : MARGIN + size[0], MARGIN : MARGIN + size[1]]
+    assert np.array_equal(whole(photo, 0.8), wanted)
 
 
 def test_the_stylizer_cuts_what_does_not_fit(shaky, whole, monkeypatch):

@@ -25,6 +25,9 @@ _HUNGRIEST = 850
 _ON_GPU = 4 * 10**9
 # Side of the training crops that a card of ours says at least: those of version 0.1 knew smaller ones.
 LEAST_CROP = 256
+# Pixels around a picture, mirrored, that are painted and cut off: networks learn a muddy frame, since VGG, which judges them,
+# sees zeros beyond a border (docs/experiments.md). A multiple of every network's stride.
+MARGIN = 24
 # Rows whose colors are replaced at a time.
 _ROWS = 512
 
@@ -96,12 +99,12 @@ class Stylizer:
         return painted
 
     def _paint(self, photos: Array, strength: float) -> Array:
-        """[N, H, W, 3] to the same shape, at its own scale; photos too small for the network are padded."""
+        """[N, H, W, 3] to the same shape, at its own scale, with a mirrored margin around it while it is painted."""
         height, width = photos.shape[1:3]
-        down, right = (max(0, self.card.minimum - extent) for extent in (height, width))
-        padded = np.pad(photos, ((0, 0), (0, down), (0, right), (0, 0)), "edge") if down or right else photos
+        down, right = (MARGIN + max(0, self.card.minimum - extent - 2 * MARGIN) for extent in (height, width))
+        framed = np.pad(photos, ((0, 0), (MARGIN, down), (MARGIN, right), (0, 0)), "reflect")
         try:
-            return self._run(padded, strength)[:, :height, :width]
+            return self._run(framed, strength)[:, MARGIN : MARGIN + height, MARGIN : MARGIN + width]
         except Exception as error:  # ONNX Runtime's exceptions have no common public base
             if "alloc" not in str(error).lower():
                 raise
@@ -118,7 +121,7 @@ class Stylizer:
             return self.model.run(photos, strength, self._styles)
         result = np.empty_like(photos)
         for photo, painted in zip(photos, result, strict=True):
-            for top, rows in tiler.paint(photo, memory):
+            for top, rows in tiler.paint(photo, max(MB, memory - photos.nbytes)):  # the margin made a copy
                 painted[top : top + len(rows)] = rows
         return result
 
