@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from onestroke import bundled
 from onestroke.card import ModelCard
-from onestroke.errors import ConfigError, ModelError
+from onestroke.errors import ConfigError, ModelError, because
 from onestroke.images import Array
+
+MOST_BYTES = 1 << 29  # of a model file
 
 
 @dataclass
@@ -34,7 +36,10 @@ class Model:
         feed = {"image": as_input(images, self.card), "strength": np.asarray(strength, np.float32)}
         if styles is not None:
             feed["styles"] = styles
-        return levels(self.session.run(["stylized"], feed)[0], self.card)
+        painted = levels(self.session.run(["stylized"], feed)[0], self.card)
+        if painted.shape != images.shape:
+            raise ModelError(f"{self.card.name}: paints {list(images.shape)} as {list(painted.shape)}; export it again")
+        return painted
 
 
 def mix(text: str, card: ModelCard) -> NDArray[np.float32] | None:
@@ -78,6 +83,7 @@ def open_model(name: str | Path, device: str = "auto") -> Model:
     Raises ModelError for a file that is no ONNX model, that is damaged, or that is somebody else's.
     """
     path = bundled.path(name)
+    refuse_other_files(path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # ONNX Runtime would print what is raised, or said in `note`, below
     gpu = device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers() and _gpu_present()
@@ -92,11 +98,37 @@ def open_model(name: str | Path, device: str = "auto") -> Model:
         raise ModelError(f"{path}: not an ONNX model, or a damaged one ({_first_line(error)})") from None
     card = ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
     names = {i.name for i in session.get_inputs()} | {i.name for i in session.get_overridable_initializers()}
-    if not {"image", "strength"} <= names or card.io not in ("uint8", "float"):
+    if not {"image", "strength"} <= names:
         raise ModelError(f"{path}: its inputs are {', '.join(sorted(names))}, not a onestroke model's; export it again")
+    _check_picture(session, card, path)
     used = "cuda" if "CUDAExecutionProvider" in session.get_providers() else "cpu"
     note = "a GPU is here, but its CUDA or cuDNN libraries are not; running on the CPU" if gpu and used == "cpu" else ""
     return Model(session, card, used, note)
+
+
+def refuse_other_files(path: Path) -> None:
+    """Raise ModelError for a model that names other files to read its weights from, which could be anybody's.
+
+    In an .onnx file that is a message whose first field, of 8 letters, is "location".
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ModelError(f"{path}: larger than {MOST_BYTES >> 20} MB, which no model of ours is")
+        found = b"\n\x08location" in path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({because(error)})") from None
+    if found:
+        raise ModelError(f"{path}: keeps its weights in other files, which are not opened; save it as one file")
+
+
+def _check_picture(session: Any, card: ModelCard, path: Path) -> None:
+    """Raise ModelError unless "image" and "stylized" are batches of pictures as the card says."""
+    kind = "tensor(uint8)" if card.io == "uint8" else "tensor(float)"
+    values = {value.name: value for value in (*session.get_inputs(), *session.get_outputs())}
+    for name in ("image", "stylized"):
+        value = values.get(name)
+        if value is None or value.type != kind or len(value.shape) != 4:
+            raise ModelError(f"{path}: its {name} is no batch of pictures in {card.io}; export it again")
 
 
 def _gpu_present() -> bool:

@@ -94,6 +94,8 @@ def is_animated(path: Path) -> bool:
 
 def _is_picture(path: Path) -> bool:
     """Whether Pillow knows what it is."""
+    if not path.is_file():  # a pipe would be waited for, and lose what was read
+        return False
     try:
         with Image.open(path):
             return True
