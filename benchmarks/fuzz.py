@@ -43,7 +43,7 @@ FOLDER = 20  # pictures a command: opening the model takes longer than most of t
 SECONDS = 60
 ADDRESSES = 16 << 30  # bytes
 # Shares of the kinds of input.
-SHARES = {"picture": 0.58, "settings": 0.2, "model": 0.14, "checkpoint": 0.05, "video": 0.03}
+SHARES = {"settings": 0.3, "model": 0.2, "checkpoint": 0.07, "video": 0.03, "picture": 0.4}
 WORDS = [
     b"!!int ",
     b"!!timestamp ",

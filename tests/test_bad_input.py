@@ -92,6 +92,12 @@ def test_pictures_that_are_none(name, folder, refused):
     assert name.split("\n")[0] in said and "\x1b" not in said
 
 
+@pytest.mark.parametrize("name", ["wide.webp", "wide.jpg"])
+def test_a_picture_too_large_for_its_format(name, folder, refused):
+    Image.new("L", (66_000, 8)).save(folder / "wide.png")
+    assert "a side" in refused("stylize", STYLE, "wide.png", "-o", name, "--device", "cpu")
+
+
 def test_a_picture_cut_short(folder, refused):
     (folder / "cut.jpg").write_bytes(jpeg(folder)[:700])
     assert "cut.jpg: damaged" in refused("stylize", STYLE, "cut.jpg", "--device", "cpu")

@@ -11,7 +11,7 @@ from onestroke.images import Picture, check_size, read_image, resize, resize_to
 from onestroke.inference.stylizer import Stylizer
 from onestroke.jobs.plan import Job
 from onestroke.jobs.settings import Settings
-from onestroke.saving import save_image
+from onestroke.saving import check_sides, output_format, save_image
 
 if TYPE_CHECKING:
     from onestroke.jobs.painter import Report, Watch
@@ -65,6 +65,7 @@ def _stylize_picture(stylizer: Stylizer, job: Job, settings: Settings) -> Sequen
     picture = read_image(job.source.path)
     if settings.size:
         _resize(picture, settings.size, job)
+    check_sides(job.target, output_format(job.target), picture.rgb.shape[1], picture.rgb.shape[0])
     stylized = stylizer(picture.rgb, settings.strength, settings.keep_colors, settings.brush)
     return save_image(job.target, stylized, like=picture)
 

@@ -16,6 +16,7 @@ from onestroke.files import check_file
 from onestroke.images import Array, check_size, resize_to
 from onestroke.media.clip import Clip, Color, Frame
 from onestroke.media.target import ANIMATIONS
+from onestroke.saving import check_sides
 
 _MOST = 4 << 30  # bytes of frames held at once; Pillow takes all frames of an animation together
 _DECODING = 16  # bytes a pixel of one frame
@@ -98,6 +99,7 @@ class AnimationWriter:
     """Collects painted frames and saves them as one animation."""
 
     def __init__(self, target: Path, clip: Clip) -> None:
+        check_sides(target, ANIMATIONS[target.suffix.lower()], clip.width, clip.height)
         self.target, self.clip = target, clip
         self._frames: list[Image.Image] = []
         bytes_needed = (clip.frames or 0) * clip.width * clip.height * 4
