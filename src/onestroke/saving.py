@@ -96,7 +96,7 @@ def _metadata(like: Picture, kind: str) -> tuple[dict[str, Any], list[str]]:
 
 
 def check_sides(path: Path, kind: str, width: int, height: int) -> None:
-    """Raise ImageError where a picture is too large for its format (Pillow's name), which is better known before it is painted."""
+    """Raise ImageError for a picture too large for its format (Pillow's name): better known before it is painted."""
     most = _LONGEST.get(kind)
     if most and max(width, height) > most:
         raise ImageError(f"{path}: {width} x {height} pixels, and a {kind} holds {most} a side; write a .png, or use --size")
