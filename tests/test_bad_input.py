@@ -293,6 +293,8 @@ SETTINGS = {
     "date": "title: !!timestamp 1889-13-45",
     "int": "steps: !!int abc",
     "float": "rate: !!float abc",
+    "no int": "steps: !!int",
+    "bool": "title: !!bool maybe",
     "digits": "steps: " + "9" * 5000,
     "deep": "[" * 5000,
     "NUL": 'content: "a\\0b"',

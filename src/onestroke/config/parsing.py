@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from onestroke.errors import because
+
 # Of a file of settings. Aliases let a few lines stand for billions of values: each is counted as often as it is used.
 MOST_BYTES, MOST_VALUES = 1_000_000, 100_000
 
@@ -34,8 +36,14 @@ def parse(text: str) -> Any:
         return loader.construct_document(node)
     except RecursionError:
         raise yaml.YAMLError("nested too deeply") from None
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:  # PyYAML's constructors check little themselves
-        raise yaml.YAMLError(f"a value that its type cannot hold ({error})") from None
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        OverflowError,
+    ) as error:  # PyYAML's constructors check little themselves
+        raise yaml.YAMLError(f"a value that its type cannot hold ({because(error)})") from None
     finally:
         loader.dispose()
 
