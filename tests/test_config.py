@@ -80,3 +80,14 @@ def test_broken_yaml_is_one_line(tmp_path, content, message):
     with pytest.raises(ConfigError, match=message) as caught:
         read_yaml(tmp_path / "b.yaml")
     assert "\n" not in str(caught.value)
+
+
+def test_a_title_may_look_like_a_date(tmp_path):
+    (tmp_path / "c.yaml").write_text("title: 1889-06-01\nlicense: 1889-13-45\n")
+    assert load(tmp_path / "c.yaml").title == "1889-06-01"
+    assert load(tmp_path / "c.yaml").license == "1889-13-45"
+
+
+def test_aliases_may_be_used_as_people_use_them(tmp_path):
+    (tmp_path / "c.yaml").write_text("a: &a [relu1_1, relu2_1]\nb: *a\nc: *a\n")
+    assert read_yaml(tmp_path / "c.yaml")["c"] == ["relu1_1", "relu2_1"]

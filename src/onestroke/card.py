@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
+import typing
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from onestroke.errors import ModelError
+from onestroke.errors import ModelError, shown
+
+# What the numbers of a card may be: every network here is far within.
+_RANGES = {
+    "minimum": (1, 4096), "multiple": (1, 4096), "halo": (0, 65_536), "parameters": (0, 10**12), "train_size": (0, 65_536),
+    "solid": (1e-6, 10.0), "strongest": (0.0, 10.0), "steps": (0, 10**12),
+}  # fmt: skip
+_CHOICES = {"tiling": ("exact", "global-statistics"), "io": ("uint8", "float"), "precision": ("fp32", "fp16", "int8")}
+_LONGEST = 1000  # letters of a name
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,28 @@ class ModelCard:
             if "licence" in metadata:  # as version 0.1 spelled it
                 metadata = metadata | {"license": metadata["licence"]}
             values: dict[str, Any] = {f.name: json.loads(metadata[f.name]) for f in fields(cls) if f.name in metadata}
+            for name, kind in typing.get_type_hints(cls).items():
+                if name in values:
+                    _check(name, values[name], kind)
             return cls(**values)
-        except (json.JSONDecodeError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ModelError(f"{source}: its model card is damaged ({error}); export it again") from None
+
+
+def _check(name: str, value: Any, kind: Any) -> None:
+    """Raise ValueError for a value that the field of a card cannot have."""
+    least, most = _RANGES.get(name, (-math.inf, math.inf))
+    if kind is str:
+        good = isinstance(value, str) and len(value) <= _LONGEST and value in _CHOICES.get(name, (value,))
+    elif kind == list[str]:
+        good = isinstance(value, list) and all(isinstance(entry, str) and len(entry) <= _LONGEST for entry in value)
+    elif kind == dict[str, float]:
+        good = isinstance(value, dict) and all(_is_number(entry, int | float) for entry in value.values())
+    else:
+        good = _is_number(value, int if kind is int else int | float) and least <= value <= most
+    if not good:
+        raise ValueError(f"{name} is {shown(value)}")
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)

@@ -16,8 +16,8 @@ from onestroke import bundled
 from onestroke.errors import OnestrokeError
 from onestroke.images import Array
 from onestroke.inference.devices import CPU, DEVICES, why_not
-from onestroke.inference.memory import free_memory
 from onestroke.inference.session import TOLERANCE, Model, open_model
+from onestroke.memory import free_memory
 
 PACKAGES = ("onestroke", "numpy", "pillow", "av", "onnx", "onnxruntime", "onnxruntime-gpu", "onnxruntime-ep-webgpu", "torch",
             "pytorch-lightning")  # fmt: skip

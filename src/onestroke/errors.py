@@ -14,9 +14,21 @@ Each message is one line that names the offending value and the way out. The com
 code 2; nothing below the command line prints or exits.
 """
 
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_SHOWN = 80  # letters of a value in a message
+
 
 class OnestrokeError(Exception):
     """Root of the tree; catch this to catch all of them."""
+
+    def __str__(self) -> str:
+        """On one line, whatever the names in it: control characters, which also steer terminals, are escaped."""
+        return _CONTROL.sub(lambda match: repr(match[0])[1:-1], super().__str__())
 
 
 class ConfigError(OnestrokeError):
@@ -49,6 +61,15 @@ class TrainingError(OnestrokeError):
 
 class Diverged(TrainingError):
     """The loss exploded or became NaN; raised inside the training step, answered by going back."""
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it: the beginning says enough, and the whole may be a million digits."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not print whole numbers of more than 4300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def because(error: BaseException) -> str:

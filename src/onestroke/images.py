@@ -15,10 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageEnhance, ImageOps, UnidentifiedImageError
 
 from onestroke.errors import ImageError, because
+from onestroke.files import check_file
+from onestroke.memory import free_memory
 
 Array = NDArray[np.uint8]
 READABLE = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".gif", ".ppm",
                       ".pgm", ".jp2", ".tga", ".heic", ".heif"))  # fmt: skip
+# What one picture may be: beyond these no format helps, and a header of a few bytes could claim any number.
+MOST_PIXELS, LONGEST = 10**9, 10**6
+# Bytes a pixel while a picture is decoded and turned to RGB, and those of one whose values are numbers of 32 bits.
+_DECODING, _DECODING_WIDE = 12, 32
 # What full_range does at most, and the mean chroma from which on it does nothing.
 MORE_LIGHT, MORE_COLOR, DULL = 1.25, 1.3, 60.0
 _ORIENTATION = 0x0112
@@ -48,13 +54,20 @@ def read_image(path: str | Path) -> Picture:
     """Read any file that Pillow reads (the first frame of animations).
 
     EXIF orientation is applied, an embedded ICC profile converted to sRGB, 16-bit and float grays scaled to 8 bits, CMYK
-    and palettes expanded. Raises ImageError naming the file where it is missing, no picture, or damaged.
+    and palettes expanded. Raises ImageError naming the file where it is missing, no picture, damaged, or too large for
+    the memory that is free.
     """
     if Path(path).suffix.lower() in (".heic", ".heif"):
         _open_heic(path)
     try:
+        check_file(path)
         with Image.open(path) as image:
+            check_size(*image.size, _DECODING_WIDE if image.mode.startswith(("I", "F")) else _DECODING)
             return to_picture(image)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from None
+    except MemoryError:
+        raise ImageError(f"{path}: too large for the memory that is free; make it smaller first") from None
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
     except UnidentifiedImageError:
@@ -66,6 +79,17 @@ def read_image(path: str | Path) -> Picture:
         raise ImageError(f"{path}: a folder, where a picture was expected") from None
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
         raise ImageError(f"{path}: damaged or unreadable ({because(error)})") from None
+
+
+def check_size(width: int, height: int, bytes_per_pixel: int) -> None:
+    """Raise ImageError for a picture that would be too large, or take more memory than is free, before any is taken."""
+    if max(width, height) > LONGEST or width * height > MOST_PIXELS:
+        raise ImageError(f"{width} x {height} pixels are too many; {LONGEST} a side and {MOST_PIXELS} in all are the most")
+    needed, free = width * height * bytes_per_pixel, free_memory()
+    if needed > free:
+        raise ImageError(
+            f"{width} x {height} pixels take {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} are free; make it smaller"
+        )
 
 
 def _open_heic(path: str | Path) -> None:
@@ -132,17 +156,24 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 def find_images(folder: Path, extensions: Collection[str] = READABLE) -> Iterator[Path]:
     """Every picture file under `folder`, by extension, recursively, hidden ones left out, in a fixed order.
 
-    Links to folders are followed, each folder once.
+    Links to folders are followed, each folder once. A folder below that may not be looked into is given like a picture, so
+    that whoever reads it says why. Raises OSError where `folder` itself may not be.
     """
     seen = {os.path.realpath(folder)}
-    for root, folders, names in os.walk(folder, followlinks=True):
+    for root, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
         places = {name: os.path.realpath(Path(root, name)) for name in sorted(folders) if not name.startswith(".")}
-        folders[:] = [name for name, place in places.items() if place not in seen]
+        closed = [name for name in places if not os.access(Path(root, name), os.R_OK | os.X_OK)]
+        folders[:] = [name for name, place in places.items() if place not in seen and name not in closed]
         seen |= {places[name] for name in folders}
+        yield from (Path(root, name) for name in closed)
         for name in sorted(names):
             path = Path(root, name)
             if not name.startswith(".") and path.suffix.lower() in extensions and path.is_file():
                 yield path
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def resize(rgb: Array, *, shorter: int | None = None, longer: int | None = None) -> Array:

@@ -22,6 +22,8 @@ _WITH_EXIF = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF")
 _NAMES = {"exif": "EXIF", "xmp": "XMP", "dpi": "its resolution"}
 # Parts of EXIF that libtiff does not write, and warns about.
 _SUB_IFDS = {0x8769: "the camera's settings", 0x8825: "its place", 0xA005: "EXIF's interoperability table"}
+# Pixels a side that the formats can count.
+_LONGEST = {"WEBP": 16_383, "JPEG": 65_500, "GIF": 65_535, "AVIF": 65_535}
 _JPEG_SEGMENT = 65_000  # bytes
 
 
@@ -112,6 +114,13 @@ def _metadata(like: Picture, kind: str) -> tuple[dict[str, Any], list[str]]:
         lost += [_NAMES[key] for key in large]
         known = {key: value for key, value in known.items() if key not in large}
     return known, lost
+
+
+def check_sides(path: Path, kind: str, width: int, height: int) -> None:
+    """Raise ImageError for a picture too large for its format (Pillow's name): better known before it is painted."""
+    most = _LONGEST.get(kind)
+    if most and max(width, height) > most:
+        raise ImageError(f"{path}: {width} x {height} pixels, and a {kind} holds {most} a side; write a .png, or use --size")
 
 
 def output_format(path: Path) -> str:

@@ -8,10 +8,10 @@ import pytest
 from onnx import numpy_helper
 from PIL import Image
 
+from onestroke import memory
 from onestroke.cli.main import main as cli
 from onestroke.errors import ImageError, ModelError
 from onestroke.images import read_image
-from onestroke.inference import memory
 from onestroke.inference.session import open_model
 from onestroke.inference.stylizer import MARGIN, Stylizer
 from onestroke.inference.tiling import executor as tiles

@@ -131,3 +131,20 @@ def test_two_kinds_of_one_name_stay_apart(tmp_path):
         Image.fromarray(picture(0)).save(tmp_path / name)
     jobs = plan([str(tmp_path)], str(tmp_path / "out"), "s")
     assert [job.target.name for job in jobs] == ["a.gif.png", "a.png"]
+
+
+@pytest.mark.parametrize(("kind", "most"), [("gif", 655_350), ("webp", 16_777_215), ("png", 20_000_000)])
+def test_delays_and_loops_that_a_format_cannot_hold(painter, tmp_path, kind, most):
+    """They become the longest and the most that it can, and the report says so."""
+    source = make_animation(tmp_path / "in.png", loop=70_000, delays=[20_000_000, 20_000_000])
+    report = render(painter, parse(source), target := tmp_path / f"out.{kind}", Settings(), go_on)
+    delays, loop, _ = read(target)
+    assert delays == [most, most] and loop == (70_000 if kind == "png" else 65_535)
+    assert bool(report.notes) == (kind != "png")
+
+
+def test_frames_of_a_millisecond_become_a_webm(painter, tmp_path):
+    source = make_animation(tmp_path / "in.webp", delays=[1, 1, 1, 1])
+    render(painter, parse(source), tmp_path / "out.webm", Settings(size=96), go_on)
+    times, frames = shown(tmp_path / "out.webm")
+    assert len(frames) == 4 and float(times[-1]) == pytest.approx(0.003)

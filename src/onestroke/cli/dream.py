@@ -12,6 +12,7 @@ from onestroke.config import schema
 from onestroke.errors import ConfigError
 from onestroke.images import Picture, read_image, resize_to
 from onestroke.interrupt import Interrupt
+from onestroke.locking import locked
 from onestroke.optimization.deepdream.presets import PRESETS, Dream, dream_recipe
 from onestroke.saving import WRITABLE, check_output, save_image
 
@@ -66,10 +67,11 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(highlight=False, stderr=True, soft_wrap=True)
     dreamer = Dreamer(recipe, guide, choose_device(own["device"]))
     octave_sizes(recipe, *photo.rgb.shape[:2])  # before old frames make room for new ones
-    if recipe.frames > 1:
-        whole = _frames(dreamer, photo, out, own["resume"], console)
-    else:
-        whole = _picture(dreamer, photo, out, console)
+    with locked(out):
+        if recipe.frames > 1:
+            whole = _frames(dreamer, photo, out, own["resume"], console)
+        else:
+            whole = _picture(dreamer, photo, out, console)
     if not whole:
         return 130
     print(out)

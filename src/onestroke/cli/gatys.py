@@ -14,6 +14,7 @@ from onestroke.config import training as configs
 from onestroke.errors import ConfigError, OnestrokeError, because
 from onestroke.images import Picture, read_image, resize_to
 from onestroke.interrupt import Interrupt
+from onestroke.locking import locked
 from onestroke.optimization.gatys.presets import PRESETS, Recipe, recipe
 from onestroke.saving import WRITABLE, check_output, save_image
 
@@ -80,10 +81,11 @@ def main(arguments: Sequence[str]) -> int:
     work = Gatys(chosen, photo.rgb[None], _paintings(own), region_map=region_map, device=choose_device(own["device"]),
                  memory=own["memory"])  # fmt: skip
     state = out.with_name(out.name + ".resume")
-    if own["resume"]:
-        work.load(state)
-    done = _run(work, state, console)
-    _save(out, work, photo, state, console)
+    with locked(out):
+        if own["resume"]:
+            work.load(state)
+        done = _run(work, state, console)
+        _save(out, work, photo, state, console)
     if not done:
         more = "; add --resume to go on" if state.is_file() else ""
         console.print(f"stopped; {out} is the picture so far{more}", markup=False)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from PIL import Image
 
 from onestroke.cli.output import Output
-from onestroke.errors import OnestrokeError, because
-
-# Pillow warns from here on, and refuses at twice as many. Its own alarm rings at 89 megapixels: panoramas are larger.
-MOST_PIXELS = 500_000_000
+from onestroke.errors import ConfigError, OnestrokeError, because, shown
+from onestroke.images import MOST_PIXELS
 
 # verb -> what it does; each lives in the module of its name, imported only when called, so that --help stays instant.
 VERBS = {
@@ -70,15 +70,25 @@ def run(verb: str, arguments: Sequence[str]) -> int:
 def _set_up() -> None:
     """What the program may set and a library may not: other packages' alarms and chatter, for the whole process."""
     warnings.filterwarnings("ignore", message="Corrupt EXIF", module="PIL")  # what it costs is said where it matters
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # images.check_size is the rule here
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder would write a page to the terminal
-    Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses at twice as many; 89 megapixels, its own, a panorama exceeds
 
 
 def _run(verb: str, arguments: Sequence[str]) -> int:
     try:
+        _check(arguments)
         return int(importlib.import_module(f"onestroke.cli.{verb}").main(arguments))
     except OnestrokeError as error:
         print(f"onestroke {verb}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a name too long, a folder that may not be looked into, a full disk, wherever it was met
+        print(f"onestroke {verb}: {_told(error)}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not _is_about_memory(error):
+            raise
+        print(f"onestroke {verb}: too little memory; use a smaller --size or --batch, or smaller pictures", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         package = {"onnxruntime": "onnxruntime-gpu"}.get(error.name or "", f'"onestroke[{EXTRAS.get(verb, "train")}]"')
@@ -87,6 +97,31 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(f"\nonestroke {verb}: interrupted", file=sys.stderr)
         return 130
+
+
+def _check(arguments: Sequence[str]) -> None:
+    """Raise ConfigError for what no verb can mean."""
+    for text in arguments:
+        if "\0" in text:
+            raise ConfigError(f"{shown(text)}: holds a NUL character, which no name may")
+        if re.fullmatch(r"--[a-z0-9-]+=--", text):  # argparse takes the -- away and passes on an empty list
+            raise ConfigError(f"{text}: -- is no value; write one after the =")
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError("the folder that you are in was deleted; change to another one") from None
+
+
+def _told(error: OSError) -> OnestrokeError:
+    """What the system says, with the name it says it of."""
+    return OnestrokeError(f"{error.filename}: {because(error)}" if error.filename else because(error))
+
+
+def _is_about_memory(error: Exception) -> bool:
+    """torch has no exception of its own for what does not fit the memory of a CPU."""
+    return isinstance(error, MemoryError) or any(
+        word in str(error) for word in ("allocate", "out of memory", "not enough memory")
+    )
 
 
 if __name__ == "__main__":

@@ -8,14 +8,19 @@ from pathlib import Path
 
 import platformdirs
 
+from onestroke.errors import ConfigError
+
 MOST = 10 * 10**9  # bytes of decoded photos
 
 
 def cache_folder() -> Path:
-    """ONESTROKE_CACHE, or onestroke/ in the user's cache folder."""
+    """ONESTROKE_CACHE, or onestroke/ in the user's cache folder. Raises ConfigError where neither is known."""
     if folder := os.environ.get("ONESTROKE_CACHE"):
         return Path(folder)
-    return platformdirs.user_cache_path("onestroke", appauthor=False)
+    try:
+        return platformdirs.user_cache_path("onestroke", appauthor=False)
+    except RuntimeError:  # neither HOME nor an entry among the users
+        raise ConfigError("no home folder is known for what is kept; set ONESTROKE_CACHE to a folder") from None
 
 
 def photo_folder() -> Path:

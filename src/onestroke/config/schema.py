@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import asdict, field, fields, is_dataclass, replace
@@ -12,13 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
-from onestroke.errors import ConfigError, because
-from onestroke.files import replacing
+from onestroke.config.parsing import parse
+from onestroke.errors import ConfigError, because, shown
+from onestroke.files import check_file, replacing
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 C = TypeVar("C", bound="DataclassInstance")
+# What no number here exceeds that has no bound of its own: larger ones overflow somewhere, hours later.
+LARGEST = 10**9
 
 
 def option(
@@ -51,11 +55,11 @@ def check(config: C) -> C:
         single = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
         for number in single:
             if least is not None and not number >= least:
-                raise ConfigError(f"{f.name}: {number} is too small; use {least:g} or more")
-            if f.metadata["most"] is not None and number > f.metadata["most"]:
-                raise ConfigError(f"{f.name}: {number} is too large; use {f.metadata['most']:g} or less")
+                raise ConfigError(f"{f.name}: {shown(number)} is too small; use {least:g} or more")
+            if isinstance(number, int | float) and number > (most := f.metadata["most"] or LARGEST):
+                raise ConfigError(f"{f.name}: {shown(number)} is too large; use {most:g} or less")
         if choices and value not in choices:
-            raise ConfigError(f"{f.name}: unknown value {value!r}; choose from {', '.join(choices)}")
+            raise ConfigError(f"{f.name}: unknown value {shown(value)}; choose from {', '.join(choices)}")
         object.__setattr__(config, f.name, value)
     return config
 
@@ -73,28 +77,34 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
         if isinstance(value, list) and all(isinstance(v, str) for v in value):
             value = {key: weight or 1.0 for key, _, weight in (v.partition("=") for v in value)}
         if not isinstance(value, dict) or not value:
-            raise ConfigError(f"{name}: expected names, or NAME=WEIGHT, got {value!r}")
+            raise ConfigError(f"{name}: expected names, or NAME=WEIGHT, got {shown(value)}")
         return {str(key): _coerce(f"{name}: {key}", weight, float) for key, weight in value.items()}
     if typing.get_origin(hint) is list:
         if isinstance(value, str) and typing.get_args(hint)[0] is str:
             value = [value]
         if not isinstance(value, list) or not value:
-            raise ConfigError(f"{name}: expected a list, got {value!r}")
+            raise ConfigError(f"{name}: expected a list, got {shown(value)}")
         return [_coerce(name, entry, typing.get_args(hint)[0]) for entry in value]
     if isinstance(hint, type) and is_dataclass(hint):
         if isinstance(value, hint):
             return check(value)
         if not isinstance(value, dict):
-            raise ConfigError(f"{name}: expected `key: value` lines, got {value!r}")
+            raise ConfigError(f"{name}: expected `key: value` lines, got {shown(value)}")
         return merge(hint(), value, name)
     if hint is float and not isinstance(value, bool):
         try:
-            return float(value)
-        except (TypeError, ValueError):
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
             pass
+        else:
+            if math.isinf(number):
+                raise ConfigError(f"{name}: {number} is no finite number")
+            return number
+    elif hint is str and isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"{name}: {shown(value)} holds a NUL character, which no name may")
     elif isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
-    raise ConfigError(f"{name}: expected {_EXPECTED[hint]}, got {value!r}")
+    raise ConfigError(f"{name}: expected {_EXPECTED[hint]}, got {shown(value)}")
 
 
 def merge(config: C, values: Mapping[str, Any], source: str) -> C:
@@ -104,14 +114,15 @@ def merge(config: C, values: Mapping[str, Any], source: str) -> C:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise ConfigError(f"{source}: unknown key {key!r}; {hint}")
+            raise ConfigError(f"{source}: unknown key {shown(key)}; {hint}")
     return check(replace(config, **values))
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """The mapping in a YAML file; ConfigError where it is missing, unreadable or something else."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        check_file(path)
+        values = parse(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise ConfigError(f"{path}: cannot read the config ({reason})") from None

@@ -37,14 +37,14 @@ class Scale:
     """
 
     reduction: int = option(1, "1: full size, 2: half, 4: a quarter", least=1, most=16)
-    window: int = option(0, "side of the squares looked at; 0: the whole picture", least=0)
-    windows: int = option(1, "how many squares", least=1)
+    window: int = option(0, "side of the squares looked at; 0: the whole picture", least=0, most=16_384)
+    windows: int = option(1, "how many squares", least=1, most=1024)
     style: list[str] = option([], "layers of the style term", empty=True)
     content: dict[str, float] = option({}, "layers of the content term, with weights", least=0.0, empty=True)
     gray: dict[str, float] = option(
         {}, "layers of the content term that see luminance alone, with weights", least=0.0, empty=True
     )
-    style_size: int = option(0, "shorter side of the style image; 0: reduced like the pictures", least=0)
+    style_size: int = option(0, "shorter side of the style image; 0: reduced like the pictures", least=0, most=16_384)
     pooled: bool = option(True, "average the Gram matrices of each two photos, so that each may take its share of the palette")
 
     @property
@@ -86,7 +86,7 @@ class TrainConfig:
         "perceptual", "what teaches: perceptual losses, finished pairs, or first pairs", choices=("perceptual", "pairs", "both")
     )
     pairs: str = option("", "folder of `onestroke pairs`, for supervision by pairs or both")
-    pair_share: float = option(0.3, "share of the steps that `both` spends on pairs", least=0.0)
+    pair_share: float = option(0.3, "share of the steps that `both` spends on pairs", least=0.0, most=1.0)
     pair_steps: int = option(0, "steps that `both` spends on pairs; 0: their share of all", least=0)
     scales: list[Scale] = option(
         SCALES, "what the losses compare at each scale; none: the layers below, in whole pictures", empty=True
@@ -100,25 +100,27 @@ class TrainConfig:
     content_weight: float = option(0.4, "weight of the content term", least=0.0)
     tv_weight: float = option(0.03, "weight of total variation", least=0.0)
     steady_weight: float = option(0.5, "weight of steadiness under small shifts, warps, light and noise", least=0.0)
-    style_size: int = option(512, "shorter side of the painting in pixels; brush strokes scale with it", least=32)
+    style_size: int = option(512, "shorter side of the painting in pixels; brush strokes scale with it", least=32, most=16_384)
     size: int = option(
-        0, "side of the training crops in pixels; 0: 256 (a GPU: 320), or what three of four photos reach", least=0
+        0, "side of the training crops in pixels; 0: 256 (a GPU: 320), or what three of four photos reach", least=0, most=16_384
     )
-    batch: int = option(16, "photos per step", least=1)
+    batch: int = option(16, "photos per step", least=1, most=10_000)
     steps: int = option(10_000, "optimizer steps", least=1)
-    minutes: float = option(0.0, "time budget; above 0 it replaces steps: two thirds of it settle how many", least=0.0)
+    minutes: float = option(
+        0.0, "time budget; above 0 it replaces steps: two thirds of it settle how many", least=0.0, most=1e6
+    )
     optimizer: str = option("muon", "what steps the network", choices=("muon", "adam"))
     rate: float = option(0.0, "peak learning rate; 0: what suits the optimizer and the network", least=0.0)
     warmup: int = option(50, "steps of linear warm-up (at most a quarter of all)", least=0)
     clip: float = option(5.0, "gradient norm limit", least=0.0)
-    ema: float = option(0.995, "decay of the weight average that is validated and exported", least=0.0)
-    val_photos: int = option(16, "held-out photos in the objective", least=1)
+    ema: float = option(0.995, "decay of the weight average that is validated and exported", least=0.0, most=0.999999)
+    val_photos: int = option(16, "held-out photos in the objective", least=1, most=100_000)
     val_every: int = option(500, "steps between objectives on held-out photos", least=1)
     preview_every: int = option(500, "steps between preview pictures", least=1)
     save_every: int = option(100, "steps between checkpoints", least=1)
     precision: str = option("auto", "arithmetic; auto: bf16 where the processor has it", choices=("auto", "fp32", "bf16"))
     device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
-    workers: int = option(-1, "data-loading processes; -1: none on a CPU, up to 8 beside a GPU", least=-1)
+    workers: int = option(-1, "data-loading processes; -1: none on a CPU, up to 8 beside a GPU", least=-1, most=1024)
     seed: int = option(0, "seed of weights and data", least=0, most=2**63 - 1)
 
 

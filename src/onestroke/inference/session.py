@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from onestroke import bundled
 from onestroke.card import ModelCard
-from onestroke.errors import ConfigError, ModelError, OnestrokeError
+from onestroke.errors import ConfigError, ModelError, OnestrokeError, because
 from onestroke.images import Array
 from onestroke.inference.devices import CPU, open_session
 
 # Levels of 255 by which a GPU may differ from the CPU, and the side of the picture that both paint to see it.
 TOLERANCE, PROBE = 4, 96
+
+MOST_BYTES = 1 << 29  # of a model file
 
 
 @dataclass
@@ -36,7 +38,10 @@ class Model:
         feed = {"image": as_input(images, self.card), "strength": np.asarray(strength, np.float32)}
         if styles is not None:
             feed["styles"] = styles
-        return levels(self.session.run(["stylized"], feed)[0], self.card)
+        painted = levels(self.session.run(["stylized"], feed)[0], self.card)
+        if painted.shape != images.shape:
+            raise ModelError(f"{self.card.name}: paints {list(images.shape)} as {list(painted.shape)}; export it again")
+        return painted
 
 
 def mix(text: str, card: ModelCard) -> NDArray[np.float32] | None:
@@ -81,6 +86,7 @@ def open_model(name: str | Path, device: str = "auto") -> Model:
     ConfigError for a device that cannot be had, and ModelError for a file that is no ONNX model, damaged or somebody else's.
     """
     path = bundled.path(name)
+    refuse_other_files(path)
     model = _open(path, device)
     if model.device == CPU:
         return model
@@ -101,8 +107,9 @@ def _open(path: Path, device: str) -> Model:
     session = opened.session
     card = ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
     names = {i.name for i in session.get_inputs()} | {i.name for i in session.get_overridable_initializers()}
-    if not {"image", "strength"} <= names or card.io not in ("uint8", "float"):
+    if not {"image", "strength"} <= names:
         raise ModelError(f"{path}: its inputs are {', '.join(sorted(names))}, not a onestroke model's; export it again")
+    _check_picture(session, card, path)
     return Model(session, card, opened.device, opened.note)
 
 
@@ -112,6 +119,31 @@ def _probe(model: Model) -> Array:
     picture = np.stack([ramp[:, None] + 0 * ramp, 0 * ramp[:, None] + ramp, 200 - ramp[:, None] + 0 * ramp], -1)
     picture = picture + np.random.default_rng(0).integers(0, 56, picture.shape)
     return model.run(picture.astype(np.uint8)[None])
+
+
+def refuse_other_files(path: Path) -> None:
+    """Raise ModelError for a model that names other files to read its weights from, which could be anybody's.
+
+    In an .onnx file that is a message whose first field, of 8 letters, is "location".
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ModelError(f"{path}: larger than {MOST_BYTES >> 20} MB, which no model of ours is")
+        found = b"\n\x08location" in path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({because(error)})") from None
+    if found:
+        raise ModelError(f"{path}: keeps its weights in other files, which are not opened; save it as one file")
+
+
+def _check_picture(session: Any, card: ModelCard, path: Path) -> None:
+    """Raise ModelError unless "image" and "stylized" are batches of pictures as the card says."""
+    kind = "tensor(uint8)" if card.io == "uint8" else "tensor(float)"
+    values = {value.name: value for value in (*session.get_inputs(), *session.get_outputs())}
+    for name in ("image", "stylized"):
+        value = values.get(name)
+        if value is None or value.type != kind or len(value.shape) != 4:
+            raise ModelError(f"{path}: its {name} is no batch of pictures in {card.io}; export it again")
 
 
 def _first_line(error: Exception) -> str:

@@ -11,13 +11,13 @@ import numpy as np
 
 from onestroke import bundled
 from onestroke.card import ModelCard
-from onestroke.errors import ConfigError, ImageError
+from onestroke.errors import ConfigError, ImageError, ModelError, OnestrokeError, because
 from onestroke.images import Array, with_colors_of
 from onestroke.inference.brush import AUTO, Brush, paint_in_octaves
 from onestroke.inference.devices import CPU
-from onestroke.inference.memory import free_memory
 from onestroke.inference.session import mix, open_model
 from onestroke.inference.tiling.executor import MB, Tiler
+from onestroke.memory import free_memory
 
 # Bytes a pixel that no network here exceeds: below it the graph need not be read to know that a picture fits.
 _HUNGRIEST = 850
@@ -106,8 +106,10 @@ class Stylizer:
         try:
             return self._run(framed, strength)[:, MARGIN : MARGIN + height, MARGIN : MARGIN + width]
         except Exception as error:  # ONNX Runtime's exceptions have no common public base
-            if "alloc" not in str(error).lower():
+            if isinstance(error, OnestrokeError):
                 raise
+            if "alloc" not in str(error).lower():
+                raise ModelError(f"{self.card.name}: cannot paint {width} x {height} pixels ({because(error)[:160]})") from None
             raise MemoryError(f"too little memory for {width} x {height} pixels; use a lower --memory or --size") from None
 
     def _run(self, photos: Array, strength: float) -> Array:

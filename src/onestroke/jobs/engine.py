@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onestroke.errors import ImageError, OnestrokeError, because
-from onestroke.images import read_image, resize, resize_to
+from onestroke.images import Picture, check_size, read_image, resize, resize_to
 from onestroke.inference.stylizer import Stylizer
 from onestroke.jobs.plan import Job
 from onestroke.jobs.settings import Settings
-from onestroke.saving import save_image
+from onestroke.saving import check_sides, output_format, save_image
 
 if TYPE_CHECKING:
     from onestroke.jobs.painter import Report, Watch
+
+
+# Bytes a pixel of a picture, its painting, and what resizing and writing them takes.
+_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def _told(job: Job, error: Exception) -> OnestrokeError:
     if isinstance(error, OnestrokeError):
         return error
     if isinstance(error, MemoryError):
-        return ImageError(f"{job.source}: {error}")
+        return ImageError(f"{job.source}: {because(error) or 'too little memory; use a smaller --size'}")
     return OnestrokeError(f"{job.source}: {type(error).__name__}: {because(error)}")
 
 
@@ -60,8 +64,20 @@ def _stylize_picture(stylizer: Stylizer, job: Job, settings: Settings) -> Sequen
     """Returns what is to be said about the picture written."""
     picture = read_image(job.source.path)
     if settings.size:
-        picture.rgb = resize(picture.rgb, longer=settings.size)
-        if picture.alpha is not None:
-            picture.alpha = resize_to(picture.alpha, *picture.rgb.shape[:2])
+        _resize(picture, settings.size, job)
+    check_sides(job.target, output_format(job.target), picture.rgb.shape[1], picture.rgb.shape[0])
     stylized = stylizer(picture.rgb, settings.strength, settings.keep_colors, settings.brush)
     return save_image(job.target, stylized, like=picture)
+
+
+def _resize(picture: Picture, longer: int, job: Job) -> None:
+    """Bring the picture's longer side to that many pixels. Raises ImageError where there is too little memory for it."""
+    height, width = picture.rgb.shape[:2]
+    scale = longer / max(height, width)
+    try:
+        check_size(max(1, round(width * scale)), max(1, round(height * scale)), _BYTES)
+    except ImageError as error:
+        raise ImageError(f"{job.source}: at --size {longer} {error}") from None
+    picture.rgb = resize(picture.rgb, longer=longer)
+    if picture.alpha is not None:
+        picture.alpha = resize_to(picture.alpha, *picture.rgb.shape[:2])

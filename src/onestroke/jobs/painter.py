@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from onestroke.images import Array
+from onestroke.images import Array, check_size
 from onestroke.inference.brush import for_frames
 from onestroke.inference.stylizer import Stylizer
 from onestroke.inference.temporal import Steady
@@ -24,6 +24,10 @@ Watch = Callable[[int, int | None], bool]
 """Called with the frames done and their number (None: unknown) after each batch; True stops."""
 
 _BATCH_PIXELS = 8 * 1280 * 720  # more at once gains nothing on a GPU, and costs memory
+
+
+# Bytes a pixel of the frames that are read ahead, painted and wait to be written.
+_BYTES = 32
 
 
 class Source(Protocol):
@@ -60,9 +64,11 @@ def shown(source: Source, count: int) -> tuple[list[int], int]:
 
 
 class Painter:
-    """Paints the frames of one video in turn. Raises ConfigError for settings that cannot be had here."""
+    """Paints the frames of one video in turn. Raises ConfigError for settings that cannot be had here, ImageError for frames
+    too large for the memory that is free."""
 
     def __init__(self, stylizer: Stylizer, settings: Settings, clip: Clip) -> None:
+        check_size(clip.width, clip.height, _BYTES)
         self.stylizer, self.settings, self.clip = stylizer, settings, clip
         self._how = (settings.strength, settings.keep_colors, for_frames(settings.brush))
         self.cuts: list[float] = []

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onestroke.errors import ConfigError
+from onestroke.files import fitting
 from onestroke.images import READABLE, find_images
 from onestroke.jobs.settings import DEFAULT, Settings
 from onestroke.media.source import SEQUENCE, VIDEOS, Camera, File, Pipe, Source, frame_numbers, parse, parse_path
@@ -44,21 +45,24 @@ def plan(
     """
     jobs: list[Job] = []
     single = out is not None and _names_a_file(out)
+    if "" in (out, *inputs):
+        raise ConfigError("an empty name, where a file or a folder was expected; leave it out, or write . for this folder")
     for item in inputs:
         path = Path(item)
         if item != str(Pipe.path) and path.is_dir():
             if single:
                 raise ConfigError(f"{out}: is one file, and {item} a folder; name a folder with -o")
             found = list(find_images(path, READABLE | VIDEOS))
-            named = path.resolve() if path.name in ("", "..") else path
-            folder = Path(out) if out else named.with_name(f"{path.resolve().name}-{style}")
+            named = _real(path) if path.name in ("", "..") else path
+            folder = Path(out) if out else named.with_name(fitting(_real(path).name, f"-{style}"))
             jobs += [_job(parse_path(f), folder / f.relative_to(path), settings) for f in found]
             if not found:
                 raise ConfigError(f"{item}: a folder without pictures or videos")
         else:
             for source in _matches(item):
                 match = source.path
-                beside = match.with_name(f"{SEQUENCE.sub('', match.stem) or match.parent.resolve().name}-{style}{match.suffix}")
+                stem = SEQUENCE.sub("", match.stem) or _real(match.parent).name
+                beside = match.with_name(fitting(stem, f"-{style}{match.suffix}"))
                 if single:
                     jobs.append(Job(source, Path(out or "")))
                 elif out and isinstance(source, Pipe):
@@ -68,11 +72,16 @@ def plan(
     if out is not None and not single and len(jobs) == 1 and Path(out).suffix and not Path(out).is_dir():
         output_format(Path(out))  # a file was meant, of a kind that is not written: say so instead of making a folder
     jobs = _apart(jobs)
-    written = {job.target.resolve(): job for job in jobs}
-    jobs = [job for job in jobs if written.get(job.source.path.resolve(), job) is job]
+    written = {_real(job.target): job for job in jobs}
+    jobs = [job for job in jobs if written.get(_real(job.source.path), job) is job]
     jobs = shard(jobs, part) if part else jobs
     check_targets(jobs, overwrite, settings.resume)
     return [job for job in jobs if not (settings.resume and job.target.exists() and not parts_folder(job.target).exists())]
+
+
+def _real(path: Path) -> Path:
+    """The path without links, as far as there are any; Path.resolve raises for links in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _names_a_file(out: str) -> bool:
@@ -124,7 +133,7 @@ def check_targets(jobs: Sequence[Job], overwrite: bool, resume: bool) -> None:
     for job in jobs:
         if job.target == Path(STDOUT):
             continue
-        target = job.target.resolve()
+        target = _real(job.target)
         if target in seen:
             raise ConfigError(f"{job.target}: both {seen[target]} and {job.source} would be written there; do them one by one")
         if not overwrite and not resume:

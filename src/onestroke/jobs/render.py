@@ -14,6 +14,7 @@ from onestroke.jobs.painter import Painter, Report, Watch, named, run, shown
 from onestroke.jobs.settings import Settings
 from onestroke.jobs.stream import stream
 from onestroke.jobs.video import KEPT, stylize_video
+from onestroke.locking import locked
 from onestroke.media.animation import Animation, AnimationWriter
 from onestroke.media.clip import Frame
 from onestroke.media.encoder import CODECS
@@ -26,18 +27,25 @@ from onestroke.saving import save_image
 def render(stylizer: Stylizer, source: Source, target: Path, settings: Settings, watch: Watch) -> Report:
     """Paint the video, animation or numbered sequence `source` into `target`, whose name says the format.
 
-    The target "-" is standard output. Raises VideoError and ConfigError.
+    The target "-" is standard output. Raises VideoError and ConfigError, which a second run on the same target gets too.
     """
+    if str(target) == STDOUT:
+        return stream(stylizer, source, target, settings, watch)
+    with locked(target):
+        return _render(stylizer, source, target, settings, watch)
+
+
+def _render(stylizer: Stylizer, source: Source, target: Path, settings: Settings, watch: Watch) -> Report:
     suffix = target.suffix.lower()
     if SEQUENCE.search(target.name):
         return _to_pictures(stylizer, source, target, settings, watch)
     if suffix in ANIMATIONS:
         return _to_animation(stylizer, source, target, settings, watch)
-    if str(target) != STDOUT and suffix not in CONTAINERS:
+    if suffix not in CONTAINERS:
         raise ConfigError(
             f"{target}: cannot write {suffix or 'a file without extension'}; use {' '.join((*CONTAINERS, *ANIMATIONS))}"
         )
-    if isinstance(source, Pipe) or str(target) == STDOUT:
+    if isinstance(source, Pipe):
         return stream(stylizer, source, target, settings, watch)
     with open_source(source, settings) as reader:
         return stylize_video(stylizer, reader, source, target, settings, watch)
@@ -62,16 +70,16 @@ def _to_animation(stylizer: Stylizer, source: Source, target: Path, settings: Se
         if report.stopped and target.exists():
             report.notes.append(KEPT)
         else:
-            _save(writer, reader, report.frames)
+            report.notes += _save(writer, reader, report.frames)
     _mark(target, report)
     return report
 
 
-def _save(writer: AnimationWriter, reader: Reader | Animation, frames: int) -> None:
+def _save(writer: AnimationWriter, reader: Reader | Animation, frames: int) -> list[str]:
     times, end = shown(reader, frames)
     try:
         with replacing(writer.target) as temporary:
-            writer.save(temporary, times, end, reader.loop if isinstance(reader, Animation) else 0)
+            return writer.save(temporary, times, end, reader.loop if isinstance(reader, Animation) else 0)
     except OSError as error:
         raise VideoError(f"{writer.target}: cannot be written ({because(error)})") from None
 

@@ -9,17 +9,26 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from onestroke.images import Array, resize
+from onestroke.errors import ConfigError
+from onestroke.images import Array, check_size, resize
 from onestroke.inference.stylizer import Stylizer
 
 GAP, LABEL = 8, 24
+# Bytes a pixel of a painting in it, of a dozen and more that are held at once, in the sheet too.
+_BYTES = 120
 
 
 def draw(photo: Array, styles: Sequence[str | Path], longer: int) -> Array:
     """The photo and its painting in every style (a name or a model file), row by row, as near a square as they fit.
 
     photo: uint8 [H, W, 3]; longer: pixels on the longer side of each painting. Returns uint8 [h, w, 3].
+
+    Raises ConfigError for no length, ImageError for more pixels than fit the memory.
     """
+    if longer < 1:
+        raise ConfigError(f"size: {longer} is no size in pixels; use 1 or more")
+    scale = longer / max(photo.shape[:2])
+    check_size(round(photo.shape[1] * scale), round(photo.shape[0] * scale), _BYTES)
     small = resize(photo, longer=longer)
     pictures = [("photo", small)] + [(Path(style).stem, Stylizer(style, "cpu")(small)) for style in styles]
     height, width = small.shape[:2]

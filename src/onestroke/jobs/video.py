@@ -126,7 +126,7 @@ def _prepare(folder: Path, target: Path, wanted: dict[str, Any], resume: bool) -
 
 def _read(note: Path) -> dict[str, Any]:
     """What a stopped run noted; nothing where there is none, or a torn one."""
-    with suppress(FileNotFoundError, ValueError):
+    with suppress(FileNotFoundError, ValueError, TypeError):
         return dict(json.loads(note.read_text()))
     return {}
 

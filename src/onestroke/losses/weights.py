@@ -187,13 +187,13 @@ def _from_cache(variant: str, path: Path) -> VGGWeights | None:
 
     try:
         with safe_open(path, "pt") as file:
-            meta = file.metadata()
+            meta = file.metadata() or {}
             names = sorted(key.removesuffix(".weight") for key in file.keys() if key.endswith(".weight"))  # noqa: SIM118
             convolutions = {n: (file.get_tensor(f"{n}.weight"), file.get_tensor(f"{n}.bias")) for n in names}
             mean = file.get_tensor("mean")
     except (OSError, SafetensorError):
         return None
-    if digest(convolutions) != meta.get("sha256") or "lineage" not in meta:
+    if digest(convolutions) != meta.get("sha256") or not {"source", "lineage"} <= meta.keys():
         return None
     return VGGWeights(variant, convolutions, mean, meta["source"], meta["lineage"])
 

@@ -11,12 +11,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from onestroke.errors import VideoError, because
-from onestroke.images import Array, resize_to
+from onestroke.errors import ImageError, VideoError, because
+from onestroke.files import check_file
+from onestroke.images import Array, check_size, resize_to
 from onestroke.media.clip import Clip, Color, Frame
 from onestroke.media.target import ANIMATIONS
+from onestroke.saving import check_sides
 
 _MOST = 4 << 30  # bytes of frames held at once; Pillow takes all frames of an animation together
+_DECODING = 16  # bytes a pixel of one frame
+# The longest delay in milliseconds that each format holds, and the most loops.
+_LONGEST = {"GIF": 655_350, "WEBP": 16_777_215, "PNG": 65_535_000}
+_MOST_LOOPS = {"GIF": 65_535, "WEBP": 65_535, "PNG": 2**31 - 1}
 _SHORTEST = 20  # milliseconds
 _CLEAR = 255  # the palette entry of a GIF that stands for transparent
 
@@ -30,8 +36,12 @@ class Animation:
     def __init__(self, source: Path, size: int | None = None) -> None:
         self.times: list[int] = []
         try:
+            check_file(source)
             self._image = Image.open(source)
+            check_size(*self._image.size, _DECODING)
             count = getattr(self._image, "n_frames", 1)
+        except ImageError as error:
+            raise VideoError(f"{source}: {error}") from None
         except Exception as error:
             raise VideoError(f"{source}: damaged or unreadable ({because(error)})") from None
         self.loop: int | None = self._image.info.get("loop")
@@ -89,6 +99,7 @@ class AnimationWriter:
     """Collects painted frames and saves them as one animation."""
 
     def __init__(self, target: Path, clip: Clip) -> None:
+        check_sides(target, ANIMATIONS[target.suffix.lower()], clip.width, clip.height)
         self.target, self.clip = target, clip
         self._frames: list[Image.Image] = []
         bytes_needed = (clip.frames or 0) * clip.width * clip.height * 4
@@ -104,16 +115,23 @@ class AnimationWriter:
         image = Image.fromarray(np.ascontiguousarray(pixels))
         self._frames.append(_indexed(image) if self.target.suffix.lower() == ".gif" else image)
 
-    def save(self, path: Path, times: Sequence[int], end: int, loop: int | None) -> None:
-        """Write the frames, shown at `times` until `end` (in the clip's time base). Raises VideoError."""
+    def save(self, path: Path, times: Sequence[int], end: int, loop: int | None) -> list[str]:
+        """Write the frames, shown at `times` until `end` (in the clip's time base). Raises VideoError.
+
+        Returns lines for the user about what the format cannot hold.
+        """
         kind = ANIMATIONS[self.target.suffix.lower()]
         unit = 10 if kind == "GIF" else 1  # a GIF counts hundredths of a second
         # the rounded times, not the delays, lest errors add up
         marks = [round(time * self.clip.time_base * 1000 / unit) * unit for time in (*times, end)]
         if kind == "GIF":
             marks = self._slow_enough(marks)
-        delays = [after - before for before, after in pairwise(marks)]
-        options: dict[str, Any] = {"duration": delays} | ({} if loop is None else {"loop": loop})
+        wanted = [after - before for before, after in pairwise(marks)]
+        delays = [_possible(delay, kind) for delay in wanted]
+        notes = (
+            [] if delays == wanted else [f"frames are shown for {_LONGEST[kind] / 1000:g} s at most, as {kind} holds no more"]
+        )
+        options: dict[str, Any] = {"duration": delays} | ({} if loop is None else {"loop": min(loop, _MOST_LOOPS[kind])})
         if kind == "WEBP":
             options |= {"quality": 90, "method": 3}
         if kind == "GIF" and self.clip.has_alpha:
@@ -121,8 +139,9 @@ class AnimationWriter:
         try:
             first, *rest = self._frames
             first.save(path, format=kind, save_all=True, append_images=rest, **options)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # OSError, ValueError, RuntimeError, OverflowError, struct.error, ...
             raise VideoError(f"{self.target}: cannot be written ({because(error)})") from None
+        return notes
 
     def _slow_enough(self, marks: list[int]) -> list[int]:
         """Without the frames that would be shown for less than 20 ms, which browsers stretch to 100; and their times."""
@@ -132,6 +151,12 @@ class AnimationWriter:
                 kept.append(number)
         self._frames = [self._frames[number] for number in kept]
         return [*(marks[number] for number in kept), max(marks[-1], marks[kept[-1]] + _SHORTEST)]
+
+
+def _possible(delay: int, kind: str) -> int:
+    """The delay in milliseconds that a format can hold; a PNG counts whole seconds where milliseconds do not fit 16 bits."""
+    delay = min(delay, _LONGEST[kind])
+    return delay if kind != "PNG" or delay < 2**16 else round(delay / 1000) * 1000
 
 
 def _indexed(image: Image.Image) -> Image.Image:

@@ -30,6 +30,7 @@ class Codec:
     worst: int = 51
     options: dict[str, str] = field(default_factory=dict)
     smallest: int = 1  # pixels a side
+    fastest: int = 500  # frames a second; what is faster keeps its times, which are given anew when segments are joined
 
 
 _USUAL = (".mp4", ".m4v", ".mov", ".mkv", ".ts")
@@ -38,7 +39,7 @@ _USUAL = (".mp4", ".m4v", ".mov", ".mkv", ".ts")
 CODECS = {
     "h264": Codec("libx264", _USUAL, 18, 51, {"preset": "medium"}),
     "h265": Codec("libx265", _USUAL, 21, 51, {"preset": "fast", "x265-params": "log-level=none"}, smallest=64),
-    "av1": Codec("libsvtav1", (".mp4", ".m4v", ".mkv", ".webm"), 26, 63, {"preset": "8"}, smallest=64),
+    "av1": Codec("libsvtav1", (".mp4", ".m4v", ".mkv", ".webm"), 26, 63, {"preset": "8"}, smallest=64, fastest=240),
     "prores": Codec("prores_ks", (".mov", ".mkv"), None, 0, {"profile": "3", "vendor": "apl0"}),
 }
 
@@ -91,7 +92,7 @@ class Encoding:
             options["bf"] = "0"
         if self.name == "prores" and clip.has_alpha:
             options["profile"] = "4"  # 4444, the one with alpha
-        rate = min(clip.rate, Fraction(500)).limit_denominator(60_000)
+        rate = min(clip.rate, Fraction(codec.fastest)).limit_denominator(60_000)
         stream = container.add_stream(codec.encoder, rate=rate, options=options)
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = clip.width, clip.height, self.pixel_format(clip)

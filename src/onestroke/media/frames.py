@@ -53,7 +53,7 @@ class Turn:
         """From the display matrix, which takes stored (x, y) to shown (a x + c y, b x + d y)."""
         try:
             side = cast(Any, frame.side_data)["DISPLAYMATRIX"]  # whose types PyAV states wrongly
-        except KeyError:
+        except (KeyError, ValueError):  # none, or PyAV does not know something that lies beside it
             return cls()
         a, b, _, c, d = np.frombuffer(bytes(side), np.int32)[:5]
         if abs(int(a)) >= abs(int(b)):

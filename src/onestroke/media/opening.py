@@ -13,10 +13,15 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from onestroke.errors import VideoError, because
+from onestroke.files import check_file
 from onestroke.media.source import Numbered, Pipe, Source, as_file, frame_numbers
 
 # Tags that are no valid UTF-8 come in, and go out, as they are: from PyAV 19 on without asking.
 TAGS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
+
+
+# What FFmpeg also opens: text, which it draws letter by letter, and lists that lead to other files.
+_TEXT, _LISTS = frozenset(("tty", "bin", "xbin", "adf", "idf")), frozenset(("hls", "concat", "dash", "imf"))
 
 
 def open_input(source: Source, rate: Fraction | None) -> InputContainer:
@@ -28,9 +33,20 @@ def open_input(source: Source, rate: Fraction | None) -> InputContainer:
             start = str(_check_sequence(source.path))
             options = {"framerate": str(rate or 25), "start_number": start}
             return av.open(str(source.path), format="image2", options=options)
-        return _open(as_file(source.path))
-    except FFmpegError as error:
+        check_file(source.path)
+        return _checked(_open(as_file(source.path)), source)
+    except (FFmpegError, OSError) as error:
         raise VideoError(f"{source}: not a video, or a damaged one ({because(error)})") from None
+
+
+def _checked(container: InputContainer, source: Source) -> InputContainer:
+    """The open file, where it is a video. Raises VideoError, and closes it, where FFmpeg makes one of something else."""
+    kind = container.format.name
+    wrong = {kind in _TEXT: "text", kind in _LISTS: "a list of other files", kind.endswith("_pipe"): "a picture"}.get(True)
+    if wrong:
+        container.close()
+        raise VideoError(f"{source}: {wrong}, not a video; give it the ending of what it is, or name another file")
+    return container
 
 
 def _open(source: str) -> InputContainer:

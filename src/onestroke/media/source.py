@@ -9,11 +9,13 @@ from typing import Literal
 
 from PIL import Image
 
+from onestroke.errors import VideoError
 from onestroke.images import READABLE
 from onestroke.media.target import ANIMATIONS, CONTAINERS
 
 VIDEOS = frozenset((*CONTAINERS, ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".m2v", ".m2ts", ".mts", ".3gp", ".3g2", ".ogv",
                     ".vob", ".mxf", ".y4m", ".nut", ".asf", ".h264", ".264", ".hevc", ".ivf"))  # fmt: skip
+_MOST_DIGITS = 3  # of the number of digits
 SEQUENCE = re.compile(r"%0?(\d*)d")  # of a file name such as frames/%05d.png
 
 
@@ -94,6 +96,8 @@ def is_animated(path: Path) -> bool:
 
 def _is_picture(path: Path) -> bool:
     """Whether Pillow knows what it is."""
+    if not path.is_file():  # a pipe would be waited for, and lose what was read
+        return False
     try:
         with Image.open(path):
             return True
@@ -107,7 +111,10 @@ def as_file(path: str | Path) -> str:
 
 
 def frame_path(pattern: Path, number: int) -> Path:
-    """Frame `number` of a numbered sequence."""
+    """Frame `number` of a numbered sequence. Raises VideoError for more digits than a name can hold."""
+    match = SEQUENCE.search(pattern.name)
+    if match and len(match[1].lstrip("0")) > _MOST_DIGITS:
+        raise VideoError(f"{pattern}: a number of so many digits fits no file's name; use %06d")
     return pattern.with_name(SEQUENCE.sub(lambda match: f"{number:0{match[1] or 1}d}", pattern.name, count=1))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from onestroke.files import hidden
+
 STDOUT = "-"
 CONTAINERS = {
     ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".ts": "mpegts",
@@ -17,4 +19,4 @@ SEGMENT = 120  # frames: at most this many are painted again after a kill; x264 
 
 def parts_folder(target: Path) -> Path:
     """Where the segments of an unfinished `target` lie."""
-    return target.with_name(f".{target.name}.parts")
+    return hidden(target, ".parts")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ import torch
 
 from onestroke.config import schema
 from onestroke.errors import ConfigError, DataError, ImageError, because
-from onestroke.images import Array, center_crop, find_images, read_image
+from onestroke.images import Array, center_crop, check_size, find_images, read_image
+from onestroke.locking import locked
 from onestroke.optimization.gatys.materials import Painting
 from onestroke.optimization.gatys.presets import Recipe
 from onestroke.optimization.gatys.synthesis import Gatys, Progress
@@ -38,7 +40,8 @@ class Shard:
     def parse(cls, text: str) -> Shard:
         """From "i/n", i from 1 to n. Raises ConfigError."""
         index, slash, count = text.partition("/")
-        if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        numbers = all(re.fullmatch("[0-9]{1,9}", part) for part in (index, count))
+        if not (slash and numbers and 1 <= int(index) <= int(count)):
             raise ConfigError(f"shard: {text!r} is no part i/n with i from 1 to n; write 1/4, 2/4, 3/4, 4/4")
         return cls(int(index) - 1, int(count))
 
@@ -49,14 +52,17 @@ class Shard:
 
 
 def entries(folder: Path) -> list[dict[str, Any]]:
-    """All finished pairs of a folder, from the manifests of all shards; a line cut short by a kill counts as none."""
+    """All finished pairs of a folder, from the manifests of all shards; a line cut short by a kill counts as none, as does one
+    whose name would lead out of the folder."""
     found = []
     for path in sorted(folder.glob("manifest-*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
-                found.append(json.loads(line))
-            except json.JSONDecodeError:
+                entry = json.loads(line)
+            except ValueError:
                 continue
+            if isinstance(entry, dict) and isinstance(name := entry.get("name"), str) and Path(name).name == name:
+                found.append(entry)
     return found
 
 
@@ -113,16 +119,26 @@ def make(
     named = [(_name(path.relative_to(content)), path) for path in photos]
     mine = named[shard.index :: shard.count]
     mine = mine[:count] if count else mine
+    check_size(recipe.size, recipe.size * batch, 3)
     blank = np.zeros((batch, recipe.size, recipe.size, 3), np.uint8)
     work = Gatys(recipe, blank, paintings, device=device, memory=memory)  # whatever does not fit is found here
     open_folder(folder, recipe, paintings, content)
+    with locked(folder / shard.manifest):
+        yield from _make_missing(folder, content, work, mine, shard, batch, callback)
+
+
+def _make_missing(
+    folder: Path, content: Path, work: Gatys, mine: Sequence[tuple[str, Path]], shard: Shard, batch: int,
+    callback: Callable[[Progress], bool | None] | None,
+) -> Iterator[Report]:  # fmt: skip
+    """Make those of the named photos whose pairs are not finished; as `make`."""
     _end_line(folder / shard.manifest)
     done = {entry["name"] for entry in entries(folder)}
     waiting = [(name, path) for name, path in mine if name not in done]
     ready: list[tuple[str, Path, Array]] = []
     for position, (name, path) in enumerate(waiting, 1):
         try:
-            ready.append((name, path, _square(path, recipe.size)))
+            ready.append((name, path, _square(path, work.recipe.size)))
         except ImageError as error:
             yield Report(name, len(waiting) - position, str(error))
         if len(ready) == batch or (ready and position == len(waiting)):

@@ -12,6 +12,7 @@ from torch import Tensor
 from onestroke import bundled
 from onestroke.card import ModelCard
 from onestroke.errors import ConfigError, ModelError
+from onestroke.inference.session import refuse_other_files
 from onestroke.networks import registry as networks
 from onestroke.networks.layers import Framed
 from onestroke.networks.resize import transplant
@@ -54,6 +55,7 @@ def initial_weights(source: str, network: str, styles: Sequence[str]) -> dict[st
 
 def _read(path: Path) -> tuple[str, list[str], Framed]:
     """Which network a model is, the names of its styles, and that network with its weights."""
+    refuse_other_files(path)
     try:
         model = onnx.load(path)
     except Exception as error:  # what protobuf raises has no public base
@@ -68,7 +70,7 @@ def _read(path: Path) -> tuple[str, list[str], Framed]:
         net = networks.build(kind, len(styles))
         wrapper = WRAPPERS[card.io](net)
         wrapper.load_state_dict({name: torch.from_numpy(stored[name].copy()).float() for name in wrapper.state_dict()})
-    except (ConfigError, KeyError, RuntimeError):
+    except (ConfigError, KeyError, RuntimeError, TypeError):
         raise ModelError(f"{path}: its weights are not those of a {card.network} of today; export it again") from None
     wrapper.unfold()
     net.load_state_dict(dict(zip(net.state_dict(), wrapper.state_dict().values(), strict=True)))

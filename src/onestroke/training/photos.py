@@ -102,16 +102,29 @@ def load_folder(folder: Path, size: int, progress: Callable[[int, int], Any] | N
     stats = [(name, (folder / name).stat().st_size, (folder / name).stat().st_mtime_ns) for name, _ in sources]
     key = hashlib.sha256(json.dumps([str(folder.resolve()), size, KEPT_SCALE, stats]).encode()).hexdigest()[:16]
     path = photo_folder() / f"{key}.u8"
-    if not path.with_suffix(".json").is_file():
+    if not (found := _described(path)):
         try:
             _fill_cache(path, folder, sources, size, progress)
         except OSError as error:
             raise DataError(
                 f"{path.parent}: the photo cache cannot be written ({because(error)}); set ONESTROKE_CACHE"
             ) from None
+        found = _described(path)
     bound(path.parent, path)
-    meta = json.loads(path.with_suffix(".json").read_text())
-    return Photos(np.memmap(path, np.uint8, "r"), [tuple(entry) for entry in meta["index"]], meta["skipped"])
+    if not found:
+        raise DataError(f"{path}: the photo cache does not keep what is written to it; set ONESTROKE_CACHE")
+    return Photos(np.memmap(path, np.uint8, "r"), *found)
+
+
+def _described(path: Path) -> tuple[list[tuple[int, int, int]], list[str]] | None:
+    """The index of cached pixels, and what was skipped; None where there are none, or it does not fit them."""
+    try:
+        meta = json.loads(path.with_suffix(".json").read_text())
+        index = [(int(offset), int(height), int(width)) for offset, height, width in meta["index"]]
+        whole = all(min(entry) >= 0 and entry[0] + 3 * entry[1] * entry[2] <= path.stat().st_size for entry in index)
+        return (index, [str(line) for line in meta["skipped"]]) if index and whole else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _fill_cache(

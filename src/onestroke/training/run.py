@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,12 +20,13 @@ from onestroke.config.training import TrainConfig, style_names
 from onestroke.errors import ConfigError, Diverged, TrainingError, because
 from onestroke.events import Note, Report, Stage, silent
 from onestroke.images import Array, resize
+from onestroke.locking import locked
 from onestroke.logs import quiet
 from onestroke.networks.registry import name_of
 from onestroke.saving import save_image
 from onestroke.training import callbacks
 from onestroke.training.budget import Clock
-from onestroke.training.checkpoint import CHECKPOINT, CONFIG, OBJECTIVE, load_checkpoint
+from onestroke.training.checkpoint import CHECKPOINT, CONFIG, OBJECTIVE, load_checkpoint, trained_network
 from onestroke.training.initialize import initial_weights
 from onestroke.training.module import StyleModule
 from onestroke.training.schedule import peak_rate
@@ -62,11 +63,14 @@ def train(config: TrainConfig, folder: Path, report: Report = silent) -> Trained
     _refuse_another(config, folder)
     weights = None
     if (folder / CHECKPOINT).exists():
-        config = replace(config, network=name_of(config.network, load_checkpoint(folder / CHECKPOINT)["state_dict"]))
+        checkpoint = load_checkpoint(folder / CHECKPOINT)
+        config = replace(config, network=name_of(config.network, checkpoint["state_dict"]))
+        trained_network(checkpoint, config.network)  # so that a foreign one is found now
     else:
         weights = initial_weights(config.initialize_from, config.network, style_names(config.style_image))
-    with _quiet_lightning():
+    with _quiet_lightning(), ExitStack() as stack:
         materials = prepare(config, report)
+        stack.enter_context(locked(folder))
         _make_folder(config, materials, folder)
         report(Stage("training"))
         module, steps = _fit(config, materials, weights, folder, report, began)

@@ -28,8 +28,8 @@ class Dream:
     )
     units: str = option("", "channels of these layers that are raised, as in 3,17; empty: all")
     border: int = option(0, "positions at the edges of a layer that do not count", least=0)
-    octaves: int = option(4, "scales, from small to large; those too small for the layers are left out", least=1)
-    octave_scale: float = option(1.4, "from one octave to the next", least=1.0)
+    octaves: int = option(4, "scales, from small to large; those too small for the layers are left out", least=1, most=100)
+    octave_scale: float = option(1.4, "from one octave to the next", least=1.0, most=10.0)
     detail: bool = option(True, "give back, at each octave, the photo's detail that the smaller one had lost")
     steps: int = option(10, "steps in each octave", least=1)
     rate: float = option(1.5, "size of a step, in units", least=0.0)
@@ -47,7 +47,7 @@ class Dream:
     size: int = option(512, "longer side of the result in pixels; a smaller picture keeps its own", least=1)
     frames: int = option(1, "frames of a zoom into the dream; 1: one picture", least=1)
     zoom: float = option(1.05, "scale from one frame to the next", least=1.0)
-    seed: int = option(0, "seed of the jitter", least=0)
+    seed: int = option(0, "seed of the jitter", least=0, most=2**63 - 1)
 
 
 PRESETS: dict[str, dict[str, Any]] = {

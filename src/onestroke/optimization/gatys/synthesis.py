@@ -171,7 +171,7 @@ class Gatys:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
         except Exception as error:
             raise ConfigError(f"{path}: no state to resume from ({type(error).__name__}); leave out --resume") from None
-        if state.get("digest") != self._digest():
+        if not isinstance(state, dict) or state.get("digest") != self._digest():
             raise ConfigError(f"{path}: belongs to other pictures or settings; repeat them, or leave out --resume")
         self.scale = state["scale"]
         if not self._told:  # other tiles would round elsewhere

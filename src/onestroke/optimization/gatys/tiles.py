@@ -8,8 +8,8 @@ from itertools import pairwise, product
 
 import torch
 
+from onestroke import memory as system
 from onestroke.errors import ConfigError
-from onestroke.inference import memory as system
 from onestroke.losses.architecture import WIDTHS, layer_names, radius, stride
 
 Span = tuple[int, int]

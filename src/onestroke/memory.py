@@ -22,7 +22,7 @@ def free_memory() -> int:
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
         available = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-        return min(available, _left_in_container())
+        return min(available, _left_in_container(), _left_of_addresses())
     with suppress(OSError, ValueError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     return UNKNOWN
@@ -43,6 +43,17 @@ def _left_in_container() -> int:
             stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
             return max(0, left + int(stat.get(cached, 0)))
     return sys.maxsize
+
+
+def _left_of_addresses() -> int:
+    """What `ulimit -v`, as schedulers set it, leaves to this process; a large number where it sets nothing."""
+    import resource  # not on Windows
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return max(0, limit - pages * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _windows() -> int:
