@@ -19,6 +19,7 @@ MOST_PIXELS = 500_000_000
 # verb -> what it does; each lives in the module of its name, imported only when called, so that --help stays instant.
 VERBS = {
     "stylize": "paint photos and videos with a trained style",
+    "page": "serve a page that paints in the browser, or write it to a folder",
     "styles": "list the bundled styles, or paint a sheet of them",
     "train": "train a network on a painting",
     "export": "write a run's network as .onnx",
