@@ -92,9 +92,7 @@ async function take(file: File): Promise<void> {
     const moving = file.type.startsWith("video/") || /\.(mp4|mov|mkv|webm)$/i.test(file.name);
     if (moving) await show(await (await import("./film")).firstFrame(file), file.name, file);
     else await show(file, file.name);
-    element("start").classList.add("done");
-    painting.update();
-    void painting.fillStrip();
+    settled();
   } catch (error) {
     say(lineOf(error));
   }
@@ -137,6 +135,13 @@ async function snap(): Promise<void> {
   const picture = await camera.snap();
   closeCamera();
   await show(picture, "camera");
+  settled();
+}
+
+/** Somebody's own picture is there: paint it, and the strip. */
+function settled(): void {
+  element("start").classList.add("done");
+  element("choose").textContent = "Another photo";
   painting.update();
   void painting.fillStrip();
 }

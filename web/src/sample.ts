@@ -14,7 +14,18 @@ export function drawSample(): OffscreenCanvas {
   reflect(context, canvas, random);
   shore(context, random);
   boat(context);
+  grain(context, random);
   return canvas;
+}
+
+/** As a photo has it: a network that is shown nothing paints its own pixel grid. */
+function grain(context: Context, random: () => number): void {
+  const image = context.getImageData(0, 0, WIDTH, HEIGHT);
+  for (let at = 0; at < image.data.length; at += 4) {
+    const change = 22 * (random() + random() - 1);
+    for (let c = at; c < at + 3; c++) image.data[c] = image.data[c]! + change;
+  }
+  context.putImageData(image, 0, 0);
 }
 
 function numbers(seed: number): () => number {

@@ -58,5 +58,6 @@ export class Styles {
 /** "great_wave" as people write it. */
 export function titleOf(name: string): string {
   const words = name.replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
+  const numbered = words.replace(/\b[ivx]+$/, (number) => number.toUpperCase());
+  return numbered.charAt(0).toUpperCase() + numbered.slice(1);
 }

@@ -11,9 +11,7 @@ def main(arguments: Sequence[str]) -> int:
     """Parse, export, say how well it agrees with torch; with --check, how it compares with fp32."""
     parser = argparse.ArgumentParser(prog="onestroke export", description=__doc__)
     parser.add_argument("run", help="run folder of `onestroke train`")
-    parser.add_argument(
-        "-o", "--out", metavar="NAME.onnx", help="file to write; default: RUN/<painting>[_<precision>][_web].onnx"
-    )
+    parser.add_argument("-o", "--out", metavar="NAME.onnx", help="file to write; default: RUN/<painting>[_fp16][_web].onnx")
     parser.add_argument(
         "--precision", default="fp32", choices=("fp32", "fp16", "int8"),
         help="fp16 stores weights in half the space, int8 computes most convolutions in 8 bits",

@@ -1,4 +1,4 @@
-"""The web form of a model: the same pictures from a graph that onnxruntime-web runs without leaving the GPU. Never imports torch.
+"""The web form of a model: the same pictures, from a graph that browsers run without leaving the GPU. Never imports torch.
 
 Three things stand between an ordinary file and a browser. An input with a default value is hidden there, so `strength` is
 asked for. WebGPU has no kernels that move uint8, so pixels are cast before they are arranged, and back at the very end. And
@@ -112,7 +112,7 @@ def _cast_last(graph: onnx.GraphProto, back: NodeProto, solid: float) -> None:
 
 
 def _blend() -> Iterator[NodeProto]:
-    """`painted`, which is HALF above its levels, plus what of the photo is to show: all of it at strength 0, none from solid on."""
+    """`painted`, HALF above its levels, with what of the photo is to show: all of it at strength 0, none from solid on."""
     yield helper.make_node("Div", [STRENGTH, "web.solid"], ["web.ratio"])
     yield helper.make_node("Min", ["web.ratio", "web.one"], ["web.share"])
     yield helper.make_node("Sub", ["web.one", "web.share"], ["web.rest"])

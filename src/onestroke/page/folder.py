@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +44,7 @@ def write(folder: Path, models: Sequence[str | Path], *, overwrite: bool = False
 def _write_style(folder: Path, name: str, path: Path) -> dict[str, str]:
     """One style in its web form; returns its entry in the list that the page reads."""
     card = convert_file(path, folder / STYLES / f"{name}.onnx")
-    title = name.replace("_", " ")
+    title = re.sub(r"\b[ivx]+$", lambda number: number[0].upper(), name.replace("_", " "))  # Composition VII
     return {
         "name": name,
         "title": title[:1].upper() + title[1:],

@@ -9,26 +9,31 @@ const MOST_THREADS = 8;
 
 let provider: "webgpu" | "wasm" = "wasm";
 
-/** Load the runtime from the folder `root`; `device` is "auto" or "wasm". */
+/** Load the runtime from the folder `root`; `device` is "auto", "wasm" or "webgpu". */
 export async function start(root: string, device: string): Promise<Runtime> {
   const threads = self.crossOriginIsolated && !SINGLE ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = { mjs: `${root}ort/ort.mjs` };
   ort.env.wasm.wasmBinary = await unpacked(`${root}ort/ort.wasm.gz`);
   ort.env.logLevel = "error";
-  if (device !== "wasm" && (await hasGpu())) provider = "webgpu";
+  if (device === "webgpu" || (device === "auto" && (await hasGpu()))) provider = "webgpu";
   return { device: provider === "webgpu" ? "WebGPU" : "WASM", threads };
 }
 
-/** Open a model; one that WebGPU refuses takes the whole page to WebAssembly. */
 export async function openSession(file: Uint8Array): Promise<ort.InferenceSession> {
   return ort.InferenceSession.create(file, { executionProviders: [provider], logSeverityLevel: 3 });
 }
 
-export async function hasGpu(): Promise<boolean> {
+interface Adapter {
+  info?: { isFallbackAdapter?: boolean; architecture?: string };
+}
+
+/** Whether there is a graphics processor: one that is only imitated is slower than WebAssembly. */
+async function hasGpu(): Promise<boolean> {
   try {
-    const gpu = (navigator as { gpu?: { requestAdapter(): Promise<unknown> } }).gpu;
-    return Boolean(gpu && (await gpu.requestAdapter()));
+    const gpu = (navigator as { gpu?: { requestAdapter(): Promise<Adapter | null> } }).gpu;
+    const adapter = await gpu?.requestAdapter();
+    return Boolean(adapter) && !adapter?.info?.isFallbackAdapter && adapter?.info?.architecture !== "swiftshader";
   } catch {
     return false;
   }
