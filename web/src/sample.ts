@@ -22,7 +22,7 @@ export function drawSample(): OffscreenCanvas {
 function grain(context: Context, random: () => number): void {
   const image = context.getImageData(0, 0, WIDTH, HEIGHT);
   for (let at = 0; at < image.data.length; at += 4) {
-    const change = 22 * (random() + random() - 1);
+    const change = 12 * (random() + random() - 1);
     for (let c = at; c < at + 3; c++) image.data[c] = image.data[c]! + change;
   }
   context.putImageData(image, 0, 0);

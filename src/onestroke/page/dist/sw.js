@@ -1,6 +1,6 @@
 // Keeps the page and its styles for a time without network, and isolates the page where its host does not: threads need that.
 
-const KEPT = "onestroke-e22a779a59f0";
+const KEPT = "onestroke-e6a6050bc5ec";
 
 self.addEventListener("install", () => self.skipWaiting());
 
