@@ -5,8 +5,10 @@ import shutil
 import threading
 from urllib.parse import urlsplit
 
+import av
 import numpy as np
 import pytest
+from clips import copied, make_clip
 from PIL import Image
 
 from onestroke.inference.stylizer import Stylizer
@@ -77,10 +79,10 @@ def saved(page, button="#png"):
 
 
 def strength(page, value):
-    page.evaluate(
-        "value => { const s = document.getElementById('strength'); s.value = value; s.dispatchEvent(new Event('input')); }",
-        value,
+    script = (
+        "(value) => { const s = document.getElementById('strength'); s.value = value; s.dispatchEvent(new Event('input')); }"
     )
+    page.evaluate(script, value)
 
 
 def shown(page, path):
@@ -180,3 +182,17 @@ def test_the_camera_is_painted_live_and_recorded(page):
     assert film.value.path().stat().st_size > 1000
     page.click("#leave")
     page.wait_for_selector("#live", state="hidden")
+
+
+def test_a_film_keeps_its_frames_and_its_sound(page, tmp_path):
+    clip = tmp_path / "clip.mp4"
+    make_clip(clip, [512 * i for i in range(12)], size=(160, 120), sound=True)
+    shown(page, clip)
+    page.wait_for_selector("#progress", state="hidden")
+    with page.expect_download(timeout=WAIT) as film:
+        page.click("#png")
+    assert film.value.suggested_filename == "clip-mosaic.mp4"
+    with av.open(str(film.value.path())) as painted:
+        frames = [frame.to_ndarray(format="rgb24") for frame in painted.decode(video=0)]
+    assert len(frames) == 12 and frames[0].shape == (120, 160, 3)
+    assert [sound for _, sound in copied(film.value.path(), "audio")] == [sound for _, sound in copied(clip, "audio")]
