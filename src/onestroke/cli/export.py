@@ -11,13 +11,16 @@ def main(arguments: Sequence[str]) -> int:
     """Parse, export, say how well it agrees with torch; with --check, how it compares with fp32."""
     parser = argparse.ArgumentParser(prog="onestroke export", description=__doc__)
     parser.add_argument("run", help="run folder of `onestroke train`")
-    parser.add_argument("-o", "--out", metavar="NAME.onnx", help="file to write; default: RUN/<painting>[_<precision>].onnx")
+    parser.add_argument("-o", "--out", metavar="NAME.onnx", help="file to write; default: RUN/<painting>[_fp16][_web].onnx")
     parser.add_argument(
         "--precision", default="fp32", choices=("fp32", "fp16", "int8"),
         help="fp16 stores weights in half the space, int8 computes most convolutions in 8 bits",
     )  # fmt: skip
     parser.add_argument(
         "--io", default="uint8", choices=("uint8", "float"), help="uint8 [N,H,W,3], or float [N,3,H,W] in [0,1]"
+    )
+    parser.add_argument(
+        "--target", default="onnxruntime", choices=("onnxruntime", "web"), help="web: the form that browsers run fastest"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is no model of ours")
     parser.add_argument("--check", action="store_true", help="compare size, pictures and speed with fp32, and try OpenCV")
@@ -27,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     from onestroke.inference.session import open_model
 
     out = Path(flags.out) if flags.out else None
-    target = export_run(Path(flags.run), out, flags.io, flags.precision, overwrite=flags.overwrite)
+    target = export_run(Path(flags.run), out, flags.io, flags.precision, overwrite=flags.overwrite, web=flags.target == "web")
     card = open_model(target, device="cpu").card
     print(f"{target}: {card.parameters} parameters, {target.stat().st_size / 1e6:.2f} MB, at most {card.parity['most']:g} of "
           f"255 levels from torch (mean {card.parity['mean']:g}, {card.parity['psnr']:g} dB)")  # fmt: skip

@@ -19,6 +19,7 @@ from onestroke.images import MOST_PIXELS
 # verb -> what it does; each lives in the module of its name, imported only when called, so that --help stays instant.
 VERBS = {
     "stylize": "paint photos and videos with a trained style",
+    "page": "serve a page that paints in the browser, or write it to a folder",
     "styles": "list the bundled styles, or paint a sheet of them",
     "serve": "paint over HTTP",
     "train": "train a network on a painting",

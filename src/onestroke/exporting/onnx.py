@@ -21,6 +21,7 @@ from onestroke.config.training import SAMPLE_PAINTING, style_name, style_names
 from onestroke.errors import ConfigError, ModelError, because
 from onestroke.exporting.precision import PRECISIONS, calibration_photos, convert
 from onestroke.exporting.verify import fault, parity
+from onestroke.exporting.web import convert_file
 from onestroke.files import replacing
 from onestroke.images import Array
 from onestroke.logs import quiet
@@ -62,10 +63,17 @@ BLEND = {
 
 
 def export_run(
-    folder: Path, target: Path | None = None, io: str = "uint8", precision: str = "fp32", *, overwrite: bool = False
+    folder: Path,
+    target: Path | None = None,
+    io: str = "uint8",
+    precision: str = "fp32",
+    *,
+    overwrite: bool = False,
+    web: bool = False,
 ) -> Path:
     """Export what the run in `folder` has reached, to `target` or RUN/<painting>.onnx (fp16, int8: <painting>_fp16.onnx).
 
+    `web`: in the form that browsers run (exporting/web.py), <painting>_web.onnx.
     Returns the file. Raises ConfigError where there is no run, for an unknown `io` or `precision`, and rather than replace
     a file that is no model of ours (unless `overwrite`); DataError where int8 finds no photos; ModelError as `export` does.
     """
@@ -76,7 +84,7 @@ def export_run(
     config = configs.load(folder / CONFIG)
     names = style_names(config.style_image)
     name = style_name(config.style_image)
-    target = target or folder / f"{name if precision == 'fp32' else f'{name}_{precision}'}.onnx"
+    target = target or folder / f"{name}{'' if precision == 'fp32' else f'_{precision}'}{'_web' if web else ''}.onnx"
     if target.suffix != ".onnx":
         raise ConfigError(f"out: {target} does not end in .onnx")
     if target.exists() and not overwrite and not _is_ours(target):
@@ -102,6 +110,8 @@ def export_run(
     if config.supervision == "pairs":  # which show one strength only: weaker is a blend, and stronger there is none
         card = replace(card, solid=1.0, strongest=1.0)
     export(net, card, target, calibration_photos(config.content) if precision == "int8" else ())
+    if web:
+        convert_file(target, target)
     return target
 
 

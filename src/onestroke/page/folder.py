@@ -1,0 +1,54 @@
+"""The built page with models, as a folder that any host of files can serve."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from onestroke import bundled
+from onestroke.errors import ConfigError, ModelError, because
+from onestroke.exporting.web import convert_file
+from onestroke.files import replacing
+
+BUILT = Path(str(importlib.resources.files(__name__.rpartition(".")[0]) / "dist"))
+STYLES, LIST = "styles", "styles.json"
+
+
+def write(folder: Path, models: Sequence[str | Path], *, overwrite: bool = False) -> list[str]:
+    """Write the page to `folder`, with these models (files or names of bundled styles; none: all bundled ones).
+
+    Returns the names of the styles. Raises ConfigError for a folder that holds something else (unless `overwrite`), or that
+    cannot be written; ModelError for a model that is none, or where this installation lacks the built page.
+    """
+    if not (BUILT / "index.html").is_file():
+        raise ModelError("page: this installation lacks the built page; build it: cd web && npm ci && npm run build")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: a file; name a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / STYLES / LIST).is_file() and not overwrite:
+        raise ConfigError(f"{folder}: holds other files; name an empty folder, or add --overwrite")
+    files = {path.stem: path for path in map(bundled.path, models or bundled.names())}
+    try:
+        shutil.copytree(BUILT, folder, dirs_exist_ok=True)
+        listed = [_write_style(folder, name, path) for name, path in files.items()]
+        with replacing(folder / STYLES / LIST) as temporary:
+            temporary.write_text(json.dumps(listed, indent=1), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
+    return list(files)
+
+
+def _write_style(folder: Path, name: str, path: Path) -> dict[str, str]:
+    """One style in its web form; returns its entry in the list that the page reads."""
+    card = convert_file(path, folder / STYLES / f"{name}.onnx")
+    title = re.sub(r"\b[ivx]+$", lambda number: number[0].upper(), name.replace("_", " "))  # Composition VII
+    return {
+        "name": name,
+        "title": title[:1].upper() + title[1:],
+        "painting": card.painting,
+        "license": card.license,
+        "file": f"{name}.onnx",
+    }

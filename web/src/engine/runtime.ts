@@ -1,0 +1,51 @@
+/** ONNX Runtime in the worker: on WebGPU where a device is to be had, else in WebAssembly. */
+
+import * as ort from "onnxruntime-web/webgpu";
+import type { Runtime } from "./protocol";
+
+// Its threads and long runs crash on iOS (onnxruntime issues 11679 and 27584), where every browser is Safari.
+const SINGLE = /iPad|iPhone|iPod/.test(navigator.userAgent) || (/Macintosh/.test(navigator.userAgent) && navigator.maxTouchPoints > 1);
+const MOST_THREADS = 8;
+
+let provider: "webgpu" | "wasm" = "wasm";
+
+/** Load the runtime from the folder `root`; `device` is "auto", "wasm" or "webgpu". */
+export async function start(root: string, device: string): Promise<Runtime> {
+  const threads = self.crossOriginIsolated && !SINGLE ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
+  ort.env.wasm.numThreads = threads;
+  ort.env.wasm.wasmPaths = { mjs: `${root}ort/ort.mjs` };
+  ort.env.wasm.wasmBinary = await unpacked(`${root}ort/ort.wasm.gz`);
+  ort.env.logLevel = "error";
+  if (device === "webgpu" || (device === "auto" && (await hasGpu()))) provider = "webgpu";
+  return { device: provider === "webgpu" ? "WebGPU" : "WASM", threads };
+}
+
+export async function openSession(file: Uint8Array): Promise<ort.InferenceSession> {
+  return ort.InferenceSession.create(file, { executionProviders: [provider], logSeverityLevel: 3 });
+}
+
+interface Adapter {
+  info?: { isFallbackAdapter?: boolean; architecture?: string };
+}
+
+/** Whether there is a graphics processor: one that is only imitated is slower than WebAssembly. */
+async function hasGpu(): Promise<boolean> {
+  try {
+    const gpu = (navigator as { gpu?: { requestAdapter(): Promise<Adapter | null> } }).gpu;
+    const adapter = await gpu?.requestAdapter();
+    return Boolean(adapter) && !adapter?.info?.isFallbackAdapter && adapter?.info?.architecture !== "swiftshader";
+  } catch {
+    return false;
+  }
+}
+
+async function unpacked(url: string): Promise<ArrayBuffer> {
+  const response = await fetch(url);
+  if (!response.ok || !response.body) throw new Error("The runtime could not be loaded; reload the page.");
+  const packed = await response.arrayBuffer();
+  // Some hosts unpack what ends in .gz on the way.
+  if (new Uint8Array(packed)[0] !== 0x1f) return packed;
+  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+}
+
+export { ort };

@@ -1,0 +1,153 @@
+/** One model: paints pictures whole, measures samples of a large one, and paints its tiles. */
+
+import { type Card, measuringForm, open, tileForm, webForm } from "../onnx/forms";
+import { openSession, ort } from "./runtime";
+
+export interface Pixels {
+  /** RGBA, of which alpha is not looked at. */
+  data: Uint8ClampedArray<ArrayBuffer>;
+  width: number;
+  height: number;
+}
+
+export type Statistics = Record<string, ort.Tensor>;
+
+export class Style {
+  private whole: Promise<ort.InferenceSession> | undefined;
+  private tiles: Promise<ort.InferenceSession> | undefined;
+
+  private constructor(readonly card: Card, private readonly file: Uint8Array) {}
+
+  /** Throws Error with a readable line for a file that is no model of ours. */
+  static async open(file: ArrayBuffer, source: string): Promise<Style> {
+    const { graph, card } = open(new Uint8Array(file), source);
+    webForm(graph, source);
+    const style = new Style(card, graph.bytes());
+    try {
+      await style.session();
+    } catch (error) {
+      throw new Error(`${source} could not be opened (${firstLine(error)}).`);
+    }
+    return style;
+  }
+
+  /** Paint a picture of any size at once. */
+  async paint(photo: Pixels, strength: number): Promise<Pixels> {
+    const padded = padTo(photo, this.card.minimum);
+    const results = await (await this.session()).run(this.feed([padded], strength));
+    const painted = await this.pixels(results["stylized"]!, padded.width, padded.height);
+    return padded === photo ? painted : crop(painted, 0, 0, photo.width, photo.height);
+  }
+
+  /** The statistics of every norm over samples of a picture, all of one size. */
+  async measure(samples: Pixels[], strength: number): Promise<Statistics> {
+    const session = await openSession(measuringForm(this.file));
+    const names = session.outputNames.filter((name) => name !== "stylized");
+    const results = await session.run(this.feed(samples, strength), names);
+    const kept: Statistics = {};
+    for (const name of names) {
+      const data = (await results[name]!.getData()) as Float32Array;
+      kept[name] = new ort.Tensor("float32", data.slice(), [...results[name]!.dims]);
+    }
+    await session.release();
+    return kept;
+  }
+
+  /** Paint a tile of a picture that has these statistics. */
+  async paintTile(tile: Pixels, strength: number, statistics: Statistics): Promise<Pixels> {
+    this.tiles ??= openSession(tileForm(this.file));
+    const results = await (await this.tiles).run({ ...this.feed([tile], strength), ...statistics });
+    return this.pixels(results["stylized"]!, tile.width, tile.height);
+  }
+
+  /** Give back what large pictures took. */
+  async rest(): Promise<void> {
+    await (await this.tiles)?.release();
+    this.tiles = undefined;
+  }
+
+  async close(): Promise<void> {
+    await (await this.whole)?.release();
+    await this.rest();
+  }
+
+  private session(): Promise<ort.InferenceSession> {
+    this.whole ??= openSession(this.file);
+    return this.whole;
+  }
+
+  private feed(images: Pixels[], strength: number): Record<string, ort.Tensor> {
+    const image = this.card.io === "uint8" ? levels(images) : floats(images);
+    return { image, strength: new ort.Tensor("float32", Float32Array.of(strength), []) };
+  }
+
+  private async pixels(result: ort.Tensor, width: number, height: number): Promise<Pixels> {
+    const values = (await result.getData()) as Uint8Array | Float32Array;
+    const data = new Uint8ClampedArray(width * height * 4);
+    const plane = width * height;
+    const packed = this.card.io === "uint8";
+    for (let i = 0; i < plane; i++) {
+      for (let c = 0; c < 3; c++) {
+        data[4 * i + c] = packed ? values[3 * i + c]! : values[c * plane + i]! * 255;
+      }
+      data[4 * i + 3] = 255;
+    }
+    result.dispose();
+    return { data, width, height };
+  }
+}
+
+export function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split("\n")[0]!.slice(0, 160);
+}
+
+/** A part of a picture. */
+export function crop(from: Pixels, left: number, top: number, width: number, height: number): Pixels {
+  const data = new Uint8ClampedArray(width * height * 4);
+  for (let y = 0; y < height; y++) {
+    const start = ((top + y) * from.width + left) * 4;
+    data.set(from.data.subarray(start, start + width * 4), y * width * 4);
+  }
+  return { data, width, height };
+}
+
+function padTo(photo: Pixels, least: number): Pixels {
+  if (photo.width >= least && photo.height >= least) return photo;
+  const width = Math.max(photo.width, least);
+  const height = Math.max(photo.height, least);
+  const data = new Uint8ClampedArray(width * height * 4);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const at = (Math.min(y, photo.height - 1) * photo.width + Math.min(x, photo.width - 1)) * 4;
+      data.set(photo.data.subarray(at, at + 4), (y * width + x) * 4);
+    }
+  }
+  return { data, width, height };
+}
+
+function levels(images: Pixels[]): ort.Tensor {
+  const { width, height } = images[0]!;
+  const data = new Uint8Array(images.length * width * height * 3);
+  let to = 0;
+  for (const image of images) {
+    for (let at = 0; at < image.data.length; at += 4) {
+      data[to++] = image.data[at]!;
+      data[to++] = image.data[at + 1]!;
+      data[to++] = image.data[at + 2]!;
+    }
+  }
+  return new ort.Tensor("uint8", data, [images.length, height, width, 3]);
+}
+
+function floats(images: Pixels[]): ort.Tensor {
+  const { width, height } = images[0]!;
+  const plane = width * height;
+  const data = new Float32Array(images.length * plane * 3);
+  images.forEach((image, n) => {
+    for (let i = 0; i < plane; i++) {
+      for (let c = 0; c < 3; c++) data[(n * 3 + c) * plane + i] = image.data[4 * i + c]! / 255;
+    }
+  });
+  return new ort.Tensor("float32", data, [images.length, 3, height, width]);
+}
