@@ -8,6 +8,7 @@ export interface Painted {
   height: number;
   /** Milliseconds that the network took. */
   ms: number;
+  device: Runtime["device"];
 }
 
 export interface Runtime {

@@ -9,19 +9,32 @@ const MOST_THREADS = 8;
 
 let provider: "webgpu" | "wasm" = "wasm";
 
-/** Load the runtime from the folder `root`; `device` is "auto", "wasm" or "webgpu". */
-export async function start(root: string, device: string): Promise<Runtime> {
+/** Load the runtime from the folder `root`; `wanted` is "auto", "wasm" or "webgpu". */
+export async function start(root: string, wanted: string): Promise<Runtime> {
   const threads = self.crossOriginIsolated && !SINGLE ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = { mjs: `${root}ort/ort.mjs` };
   ort.env.wasm.wasmBinary = await unpacked(`${root}ort/ort.wasm.gz`);
   ort.env.logLevel = "error";
-  if (device === "webgpu" || (device === "auto" && (await hasGpu()))) provider = "webgpu";
-  return { device: provider === "webgpu" ? "WebGPU" : "WASM", threads };
+  if (wanted === "webgpu" || (wanted === "auto" && (await hasGpu()))) provider = "webgpu";
+  return { device: device(), threads };
 }
 
+/** Open a model where all of them run. */
 export async function openSession(file: Uint8Array): Promise<ort.InferenceSession> {
   return ort.InferenceSession.create(file, { executionProviders: [provider], logSeverityLevel: 3 });
+}
+
+/** Where models run now. */
+export function device(): Runtime["device"] {
+  return provider === "webgpu" ? "WebGPU" : "WASM";
+}
+
+/** Leave a WebGPU that failed, for good; false where there is nothing left to fall back to. */
+export function leaveGpu(): boolean {
+  const left = provider === "webgpu";
+  provider = "wasm";
+  return left;
 }
 
 interface Adapter {

@@ -1,7 +1,7 @@
 /** One model: paints pictures whole, measures samples of a large one, and paints its tiles. */
 
 import { type Card, measuringForm, open, tileForm, webForm } from "../onnx/forms";
-import { openSession, ort } from "./runtime";
+import { device, leaveGpu, openSession, ort } from "./runtime";
 
 export interface Pixels {
   /** RGBA, of which alpha is not looked at. */
@@ -14,6 +14,7 @@ export type Statistics = Record<string, ort.Tensor>;
 
 export class Style {
   private whole: Promise<ort.InferenceSession> | undefined;
+  private place = device();
   private tiles: Promise<ort.InferenceSession> | undefined;
 
   private constructor(readonly card: Card, private readonly file: Uint8Array) {}
@@ -26,13 +27,23 @@ export class Style {
     try {
       await style.session();
     } catch (error) {
+      if (leaveGpu()) return Style.open(file, source);
       throw new Error(`${source} could not be opened (${firstLine(error)}).`);
     }
     return style;
   }
 
-  /** Paint a picture of any size at once. */
+  /** Paint a picture of any size at once; where a GPU fails at it, in WebAssembly from then on. */
   async paint(photo: Pixels, strength: number): Promise<Pixels> {
+    try {
+      return await this.paintOnce(photo, strength);
+    } catch (error) {
+      if (!leaveGpu() && this.place === device()) throw error;
+      return this.paintOnce(photo, strength);
+    }
+  }
+
+  private async paintOnce(photo: Pixels, strength: number): Promise<Pixels> {
     const padded = padTo(photo, this.card.minimum);
     const results = await (await this.session()).run(this.feed([padded], strength));
     const painted = await this.pixels(results["stylized"]!, padded.width, padded.height);
@@ -72,6 +83,9 @@ export class Style {
   }
 
   private session(): Promise<ort.InferenceSession> {
+    // Others may have found that the GPU fails.
+    if (this.place !== device()) this.whole = undefined;
+    this.place = device();
     this.whole ??= openSession(this.file);
     return this.whole;
   }

@@ -2,7 +2,7 @@
 
 import { type Size, Stopped, paintInOctaves, reduced } from "./octaves";
 import type { Answer, Call, Kind, Painted, Requests } from "./protocol";
-import { start } from "./runtime";
+import { device, start } from "./runtime";
 import { type Pixels, Style, firstLine } from "./style";
 
 const styles = new Map<string, Style>();
@@ -89,7 +89,7 @@ function answer(message: Answer): void {
 async function painted(style: Style, from: Pixels, strength: number): Promise<Painted> {
   const began = performance.now();
   const { data, width, height } = await style.paint(from, strength);
-  return { rgba: data, width, height, ms: performance.now() - began };
+  return { rgba: data, width, height, ms: performance.now() - began, device: device() };
 }
 
 function pixels(from: ImageBitmap, side: number): Pixels {

@@ -1,6 +1,6 @@
 // Keeps the page and its styles for a time without network, and isolates the page where its host does not: threads need that.
 
-const KEPT = "onestroke-e6a6050bc5ec";
+const KEPT = "onestroke-c38989fc8fac";
 
 self.addEventListener("install", () => self.skipWaiting());
 
