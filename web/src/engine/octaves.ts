@@ -3,7 +3,7 @@
  * where a picture does not fit the network at once. Memory holds the photo, the result and one picture a third of its size.
  */
 
-import { type Pixels, type Statistics, Style, crop } from "./style";
+import { MARGIN, type Pixels, type Statistics, Style, crop, mirrored } from "./style";
 import { blurred } from "./blur";
 import { grainAt } from "./grain";
 
@@ -134,7 +134,12 @@ async function paintOctave(octave: Octave, style: Style, strength: number, advan
 
 async function paintPart(octave: Octave, style: Style, strength: number, statistics: Statistics, own: Box): Promise<Pixels> {
   const part = grown(own, octave.size, style);
-  const over = await style.paintTile(octave.guide(part), strength, statistics);
+  const left = part.left === 0 ? MARGIN : 0;
+  const top = part.top === 0 ? MARGIN : 0;
+  const right = part.left + part.width === octave.size.width ? MARGIN : 0;
+  const bottom = part.top + part.height === octave.size.height ? MARGIN : 0;
+  const framed = mirrored(octave.guide(part), left, top, right, bottom);
+  const over = crop(await style.paintTile(framed, strength, statistics), left, top, part.width, part.height);
   octave.keepCoarse(over, part);
   return crop(over, own.left - part.left, own.top - part.top, own.width, own.height);
 }

@@ -10,6 +10,9 @@ export interface Pixels {
   height: number;
 }
 
+/** Pixels around a picture, mirrored, that are painted and cut off, as onestroke/inference/stylizer.py does. */
+export const MARGIN = 24;
+
 export type Statistics = Record<string, ort.Tensor>;
 
 export class Style {
@@ -44,10 +47,11 @@ export class Style {
   }
 
   private async paintOnce(photo: Pixels, strength: number): Promise<Pixels> {
-    const padded = padTo(photo, this.card.minimum);
-    const results = await (await this.session()).run(this.feed([padded], strength));
-    const painted = await this.pixels(results["stylized"]!, padded.width, padded.height);
-    return padded === photo ? painted : crop(painted, 0, 0, photo.width, photo.height);
+    const beyond = (extent: number) => MARGIN + Math.max(0, this.card.minimum - extent - 2 * MARGIN);
+    const framed = mirrored(photo, MARGIN, MARGIN, beyond(photo.width), beyond(photo.height));
+    const results = await (await this.session()).run(this.feed([framed], strength));
+    const painted = await this.pixels(results["stylized"]!, framed.width, framed.height);
+    return crop(painted, MARGIN, MARGIN, photo.width, photo.height);
   }
 
   /** The statistics of every norm over samples of a picture, all of one size. */
@@ -126,18 +130,26 @@ export function crop(from: Pixels, left: number, top: number, width: number, hei
   return { data, width, height };
 }
 
-function padTo(photo: Pixels, least: number): Pixels {
-  if (photo.width >= least && photo.height >= least) return photo;
-  const width = Math.max(photo.width, least);
-  const height = Math.max(photo.height, least);
-  const data = new Uint8ClampedArray(width * height * 4);
+/** A picture with its mirror image around it, that many pixels on each side. */
+export function mirrored(photo: Pixels, left: number, top: number, right: number, bottom: number): Pixels {
+  const width = left + photo.width + right;
+  const height = top + photo.height + bottom;
+  const from = new Uint32Array(photo.data.buffer, photo.data.byteOffset, photo.width * photo.height);
+  const data = new Uint32Array(width * height);
+  const columns = Int32Array.from({ length: width }, (_, x) => reflected(x - left, photo.width));
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const at = (Math.min(y, photo.height - 1) * photo.width + Math.min(x, photo.width - 1)) * 4;
-      data.set(photo.data.subarray(at, at + 4), (y * width + x) * 4);
-    }
+    const row = reflected(y - top, photo.height) * photo.width;
+    for (let x = 0; x < width; x++) data[y * width + x] = from[row + columns[x]!]!;
   }
-  return { data, width, height };
+  return { data: new Uint8ClampedArray(data.buffer), width, height };
+}
+
+/** Where a position beyond the edge lands, the edge itself not doubled. */
+function reflected(at: number, length: number): number {
+  if (length === 1) return 0;
+  const period = 2 * (length - 1);
+  const place = ((at % period) + period) % period;
+  return place < length ? place : period - place;
 }
 
 function levels(images: Pixels[]): ort.Tensor {
