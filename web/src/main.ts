@@ -49,6 +49,7 @@ async function choose(key: string): Promise<void> {
   try {
     const card = await styles.open(key);
     strength.max = String(card.strongest);
+    element("ends").hidden = card.strongest !== 1.5;
     move();
   } catch (error) {
     say(lineOf(error));
