@@ -1,6 +1,6 @@
 // Keeps the page and its styles for a time without network, and isolates the page where its host does not: threads need that.
 
-const KEPT = "onestroke-e728365648cd";
+const KEPT = "onestroke-28dbdd6b8e78";
 
 self.addEventListener("install", () => self.skipWaiting());
 
