@@ -36,13 +36,7 @@ def parse(text: str) -> Any:
         return loader.construct_document(node)
     except RecursionError:
         raise yaml.YAMLError("nested too deeply") from None
-    except (
-        ValueError,
-        TypeError,
-        AttributeError,
-        LookupError,
-        OverflowError,
-    ) as error:  # PyYAML's constructors check little themselves
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:  # PyYAML itself checks little
         raise yaml.YAMLError(f"a value that its type cannot hold ({because(error)})") from None
     finally:
         loader.dispose()
