@@ -17,6 +17,7 @@ WORK = {
     "big_picture": "--megapixels 0.1 --memory 100 --whole 0.2 --out OUT/big",
     "exports": "RUN --repeats 1 --out OUT/exports.json",
     "flicker": "--model MODEL --reference MODEL --photos PHOTOS --clips CLIPS --count 1 --steady --device cpu --folder OUT",
+    "fuzz": "--count 5 --keep OUT/fuzz",
     "gatys": "--size 64 --repeats 1 --json OUT/gatys.json",
     "gpu": "STYLE --content PHOTOS --folder OUT/gpu --size 64 --minutes 0.3 --batch 2 --network tiny --device cpu",
     "octaves": "--model MODEL --photos PHOTOS --repeats 1 --memory 100",

@@ -40,7 +40,7 @@ class Dream:
                            least=0.0)  # fmt: skip
     jitter: int = option(32, "pixels by which the picture is shifted at random in each step", least=0)
     margin: int = option(8, "mirrored pixels around the picture, which keep the seam of the shifts out of it", least=0)
-    most: float = option(0.0, "stop an octave where what is raised exceeds this; 0: never", least=0.0)
+    most: float = option(0.0, "stop an octave where what is raised exceeds this; 0: never", least=0.0, most=1e30)
     continuity: float = option(0.0, "weight of total variation", least=0.0)
     l2: float = option(0.0, "weight of the squared distance to the mean color", least=0.0)
     clamp: bool = option(True, "keep pixels between black and white after each step")
