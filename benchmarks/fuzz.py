@@ -148,7 +148,7 @@ class Seeds:
             add(ending, kind, save_all=True, append_images=[base.rotate(90), base.rotate(180)], duration=[40, 90, 30])
         self.videos = {ending: video(ending) for ending in ("mp4", "mkv", "ts")}
         self.model = bundled(STYLE).read_bytes()
-        self.settings = [path.read_bytes() for path in sorted(Path("configs").rglob("*.yaml"))]
+        self.settings = [path.read_bytes() for path in sorted((Path(__file__).parent.parent / "configs").rglob("*.yaml"))]
         net = registry.build("tiny")
         state = {f"ema.module.{name}": value for name, value in net.state_dict().items()}
         torch.save({"state_dict": state, "global_step": 3}, held := io.BytesIO())
