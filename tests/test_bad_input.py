@@ -1,5 +1,6 @@
 """What is wrong with a file is said in one line, with exit code 2, and nothing is written."""
 
+import io
 import os
 import pickle
 import struct
@@ -90,6 +91,26 @@ def test_pictures_that_are_none(name, folder, refused):
     (folder / name).write_bytes(PICTURES[name])
     said = refused("stylize", STYLE, name, "--device", "cpu")
     assert name.split("\n")[0] in said and "\x1b" not in said
+
+
+def test_an_animation_that_announces_what_it_cannot_hold(folder, refused):
+    frames = [Image.new("RGB", (32, 24), (60 * i, 0, 0)) for i in range(3)]
+    frames[0].save(held := io.BytesIO(), "PNG", save_all=True, append_images=frames[1:])
+    place = held.getvalue().index(b"acTL")
+    control = b"acTL" + struct.pack(">II", 16_776_963, 0)
+    data = held.getvalue()[:place] + control + struct.pack(">I", zlib.crc32(control)) + held.getvalue()[place + 16 :]
+    (folder / "many.png").write_bytes(data)
+    assert "announces 16776963 frames" in refused("stylize", STYLE, "many.png", "--device", "cpu")
+
+
+def test_an_animation_whose_frames_outgrow_it(folder, refused):
+    frames = [Image.new("RGB", (32, 24), (90 * i, 0, 0)) for i in range(2)]
+    frames[0].save(held := io.BytesIO(), "GIF", save_all=True, append_images=frames[1:], disposal=2)
+    data = bytearray(held.getvalue())
+    second = data.index(b",", data.index(b",") + 1)
+    data[second + 5 : second + 9] = struct.pack("<HH", 30_000, 30_000)
+    (folder / "grows.gif").write_bytes(data)
+    assert "far more than the first" in refused("stylize", STYLE, "grows.gif", "--device", "cpu")
 
 
 @pytest.mark.parametrize("name", ["wide.webp", "wide.jpg"])

@@ -20,6 +20,8 @@ from onestroke.saving import check_sides
 
 _MOST = 4 << 30  # bytes of frames held at once; Pillow takes all frames of an animation together
 _DECODING = 16  # bytes a pixel of one frame
+_LEAST_FRAME = 12  # bytes of a file that any frame takes
+_GROWTH = 4  # times the first frame's pixels that a later one, which reaches beyond it, may have
 # The longest delay in milliseconds that each format holds, and the most loops.
 _LONGEST = {"GIF": 655_350, "WEBP": 16_777_215, "PNG": 65_535_000}
 _MOST_LOOPS = {"GIF": 65_535, "WEBP": 65_535, "PNG": 2**31 - 1}
@@ -35,11 +37,25 @@ class Animation:
 
     def __init__(self, source: Path, size: int | None = None) -> None:
         self.times: list[int] = []
+        self._source = source
         try:
             check_file(source)
             self._image = Image.open(source)
+        except Exception as error:
+            raise VideoError(f"{source}: damaged or unreadable ({because(error)})") from None
+        try:
+            self._describe(source, size)
+        except BaseException:
+            self._image.close()
+            raise
+
+    def _describe(self, source: Path, size: int | None) -> None:
+        """Find out what there is to know, all frames looked through. Raises VideoError."""
+        try:
             check_size(*self._image.size, _DECODING)
             count = getattr(self._image, "n_frames", 1)
+            if count > source.stat().st_size // _LEAST_FRAME:
+                raise ImageError(f"announces {count} frames in {source.stat().st_size} bytes; the file is damaged")
         except ImageError as error:
             raise VideoError(f"{source}: {error}") from None
         except Exception as error:
@@ -65,8 +81,9 @@ class Animation:
     def _look_through(self, source: Path) -> bool:
         """Note every delay; returns whether any frame is transparent anywhere. A delay of 0 is shown as 100 ms by browsers."""
         seen, clear = False, False
+        width, height = self._image.size
         for number in range(self.announced):
-            pixels = self._read(number)
+            pixels = self._read(number, _GROWTH * width * height)
             seen |= pixels is not None
             clear |= pixels is not None and bool((pixels[..., 3] < 255).any())
             self._delays.append(round(self._image.info.get("duration", 0)) or 100)
@@ -74,11 +91,16 @@ class Animation:
             raise VideoError(f"{source}: no frame of it can be read; the file is empty or damaged")
         return clear
 
-    def _read(self, number: int) -> Array | None:
-        """Frame [H, W, 4], or None for a broken one."""
+    def _read(self, number: int, most: int | None = None) -> Array | None:
+        """Frame [H, W, 4], or None for a broken one. Raises VideoError for one of more than `most` pixels."""
         try:
             self._image.seek(number + self._first)
+            width, height = self._image.size
+            if most is not None and width * height > most:
+                raise VideoError(f"{self._source}: frame {number + 1} has {width} x {height} pixels, far more than the first")
             return np.asarray(self._image.convert("RGBA"))
+        except VideoError:
+            raise
         except Exception:  # Pillow's decoders raise anything
             return None
 
