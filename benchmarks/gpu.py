@@ -92,7 +92,7 @@ def fit(module: StyleModule, materials: Materials, config: TrainConfig, deadline
         torch.nn.utils.clip_grad_norm_(module.net.parameters(), config.clip)
         optimizer.step()
         step += 1
-        torch._foreach_lerp_(averages, weights, 1 - min(config.ema, step / (9 + step)))  # without asking the GPU for a count
+        module.average(averages, weights, step - 1)  # told the count, which module.ema would ask the GPU for
         if step % CHECK_EVERY == 0:
             loss = float(total.detach())
             print(f"{style_names(config.style_image)[0]} {step} {time.monotonic() - begun:.0f} s {loss:.3f}", flush=True)

@@ -37,9 +37,7 @@ def save_image(path: str | Path, rgb: Array, like: Picture | None = None, qualit
     path = Path(path)
     kind = output_format(path)
     image = _with_alpha(rgb, None if like is None else like.alpha, kind)
-    options: dict[str, Any] = {"quality": quality} if kind in ("JPEG", "WEBP", "AVIF") else {}
-    if kind == "TIFF":
-        options["compression"] = "tiff_adobe_deflate"
+    options = _options(kind, quality)
     known, lost = _metadata(like, kind) if like is not None else ({}, [])
     try:
         with replacing(path) as temporary:
@@ -54,7 +52,7 @@ def encode_image(rgb: Array, kind: str, like: Picture | None = None, quality: in
 
     Raises ImageError for a picture that the format cannot hold.
     """
-    options: dict[str, Any] = {"quality": quality} if kind in ("JPEG", "WEBP", "AVIF") else {}
+    options = _options(kind, quality)
     known = _metadata(like, kind)[0] if like is not None else {}
     buffer = io.BytesIO()
     try:
@@ -62,6 +60,13 @@ def encode_image(rgb: Array, kind: str, like: Picture | None = None, quality: in
     except Exception as error:  # whatever Pillow's writers raise
         raise ImageError(f"{rgb.shape[1]}x{rgb.shape[0]} pixels cannot be written as {kind} ({because(error)})") from None
     return buffer.getvalue()
+
+
+def _options(kind: str, quality: int) -> dict[str, Any]:
+    """What Pillow is told of a format."""
+    if kind == "TIFF":
+        return {"compression": "tiff_adobe_deflate"}
+    return {"quality": quality} if kind in ("JPEG", "WEBP", "AVIF") else {}
 
 
 def _save(

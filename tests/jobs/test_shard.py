@@ -4,8 +4,9 @@ import pytest
 from PIL import Image
 
 from onestroke.cli.main import run
+from onestroke.config.shard import Shard
 from onestroke.errors import ConfigError
-from onestroke.jobs.plan import plan, shard
+from onestroke.jobs.plan import plan
 
 
 @pytest.fixture
@@ -18,18 +19,18 @@ def folder(tmp_path):
 
 def test_shards_part_the_files_whatever_else_is_there(folder, tmp_path):
     jobs = plan([str(folder)], str(tmp_path / "out"), "style")
-    parts = [shard(jobs, f"{i}/3") for i in (1, 2, 3)]
+    parts = [plan([str(folder)], str(tmp_path / "out"), "style", shard=Shard.parse(f"{i}/3")) for i in (1, 2, 3)]
     assert sorted(job.target for part in parts for job in part) == sorted(job.target for job in jobs)
     assert all(part for part in parts)
     (folder / "7.png").unlink()
-    fewer = shard(plan([str(folder)], str(tmp_path / "out"), "style"), "2/3")
+    fewer = plan([str(folder)], str(tmp_path / "out"), "style", shard=Shard.parse("2/3"))
     assert [job.target for job in fewer] == [job.target for job in parts[1] if job.target.name != "7.png"]
 
 
 @pytest.mark.parametrize("part", ["0/2", "3/2", "1", "1/0", "a/b", "1/2/3", ""])
 def test_a_wrong_shard_is_named(part):
     with pytest.raises(ConfigError, match="shard"):
-        shard([], part)
+        Shard.parse(part)
 
 
 def test_two_machines_paint_everything_once(folder, tmp_path, model):

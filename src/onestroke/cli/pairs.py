@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onestroke.config import schema
+from onestroke.config.shard import Shard
 from onestroke.errors import ConfigError
 from onestroke.images import read_image
 from onestroke.interrupt import Interrupt
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
 
     console = Console(highlight=False, stderr=True, soft_wrap=True)
     paintings = [Painting(path, picture.rgb, picture.alpha) for path, picture in pictures]
-    folder, shard = Path(own["out"]), pairs.Shard.parse(own["shard"])
+    folder, shard = Path(own["out"]), Shard.parse(own["shard"])
     bar = Progress(TextColumn("{task.completed}/{task.total} pairs"), BarColumn(None), TextColumn("{task.description}"),
                    TimeRemainingColumn(), console=console)  # fmt: skip
     skipped = made = 0

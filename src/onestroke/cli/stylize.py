@@ -63,7 +63,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--memory", type=int, metavar="MB", help="what a picture may take; default: half of what is free")
     made.add_argument("--overwrite", action="store_true", help="replace existing files, originals included")
-    made.add_argument("--shard", metavar="I/N", help="only this machine's part of the files: 1/8 on the first of eight")
+    made.add_argument(
+        "--shard", default="1/1", metavar="I/N", help="only this machine's part of the files: 1/8 on the first of eight"
+    )
     video = made.add_argument_group("videos")
     video.add_argument("--codec", metavar="NAME", help="h264 (default), h265, av1, prores; gif, webp, apng; png: a sequence")
     video.add_argument("--quality", type=int, metavar="CRF", help="smaller is better; default: 18 for h264, 21 h265, 26 av1")
@@ -82,6 +84,7 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(f"fps: {flags.fps:g} is out of range; use more than 0, up to 1000")
 
     from onestroke import bundled
+    from onestroke.config.shard import Shard
     from onestroke.inference.brush import Brush
     from onestroke.inference.stylizer import Stylizer
     from onestroke.inference.temporal import Steady
@@ -102,7 +105,7 @@ def main(arguments: Sequence[str]) -> int:
     if live and (flags.out or flags.codec or flags.quality is not None or flags.resume):
         raise ConfigError(f"{live}: is shown live and not stored; leave out -o, --codec, --quality and --resume")
     name = _label(flags.style) or model.stem
-    jobs = [] if live else plan(flags.inputs, flags.out, name, flags.overwrite, settings, flags.shard or "")
+    jobs = [] if live else plan(flags.inputs, flags.out, name, flags.overwrite, settings, Shard.parse(flags.shard))
     stylizer = Stylizer(model, flags.device, flags.memory, flags.style)
     stylizer.check_strength(flags.strength)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from onestroke.config.shard import WHOLE, Shard
 from onestroke.errors import ConfigError
 from onestroke.files import fitting
 from onestroke.images import READABLE, find_images
@@ -34,13 +34,19 @@ class Job:
 
 
 def plan(
-    inputs: Sequence[str], out: str | None, style: str, overwrite: bool = False, settings: Settings = DEFAULT, part: str = ""
+    inputs: Sequence[str],
+    out: str | None,
+    style: str,
+    overwrite: bool = False,
+    settings: Settings = DEFAULT,
+    shard: Shard = WHOLE,
 ) -> list[Job]:
     """Expand files, folders and glob patterns into jobs.
 
     A folder keeps its tree. Without `out`, a file goes beside itself and a folder into a new one, both named after the style.
-    `part`: of several machines (see shard). When resuming, what is done already is left out; what another job writes is never
-    an input. Raises ConfigError where
+    `shard`: a hash of the target's path, as -o gives it, decides whose it is: machines that are told the same agree by
+    themselves, also where files were added in the meantime. When resuming, what is done already is left out; what another
+    job writes is never an input. Raises ConfigError where
     nothing matches, two inputs share an output, or an existing file would be replaced unasked.
     """
     jobs: list[Job] = []
@@ -74,7 +80,7 @@ def plan(
     jobs = _apart(jobs)
     written = {_real(job.target): job for job in jobs}
     jobs = [job for job in jobs if written.get(_real(job.source.path), job) is job]
-    jobs = shard(jobs, part) if part else jobs
+    jobs = [job for job in jobs if zlib.crc32(os.fsencode(job.target)) % shard.count == shard.index]
     check_targets(jobs, overwrite, settings.resume)
     return [job for job in jobs if not (settings.resume and job.target.exists() and not parts_folder(job.target).exists())]
 
@@ -144,16 +150,3 @@ def check_targets(jobs: Sequence[Job], overwrite: bool, resume: bool) -> None:
             if target.exists() or (SEQUENCE.search(target.name) and frame_numbers(target)):
                 raise ConfigError(f"{job.target}: exists already; add --overwrite to replace it or name another place with -o")
         seen[target] = job.source
-
-
-def shard(jobs: Sequence[Job], part: str) -> list[Job]:
-    """The jobs of one of several machines: `part` is "2/8" for the second of eight.
-
-    A hash of the target's name decides, so that every machine comes to the same answer by itself, also where files were
-    added in the meantime. Raises ConfigError for anything else than i/n with 1 <= i <= n.
-    """
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", part)
-    index, count = (int(found[1]), int(found[2])) if found else (0, 0)
-    if not 1 <= index <= count:
-        raise ConfigError(f"shard: {part!r} is not one of several; use 1/8 to 8/8 on eight machines")
-    return [job for job in jobs if zlib.crc32(os.fsencode(job.target)) % count == index - 1]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 
 from onestroke.config import schema
+from onestroke.config.shard import Shard
 from onestroke.errors import ConfigError, DataError, ImageError, because
 from onestroke.images import Array, center_crop, check_size, find_images, read_image
 from onestroke.locking import locked
@@ -29,26 +29,9 @@ from onestroke.saving import save_image
 SETTINGS = "settings.yaml"
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Part `index` (from 0) of `count`: every count-th photo."""
-
-    index: int = 0
-    count: int = 1
-
-    @classmethod
-    def parse(cls, text: str) -> Shard:
-        """From "i/n", i from 1 to n. Raises ConfigError."""
-        index, slash, count = text.partition("/")
-        numbers = all(re.fullmatch("[0-9]{1,9}", part) for part in (index, count))
-        if not (slash and numbers and 1 <= int(index) <= int(count)):
-            raise ConfigError(f"shard: {text!r} is no part i/n with i from 1 to n; write 1/4, 2/4, 3/4, 4/4")
-        return cls(int(index) - 1, int(count))
-
-    @property
-    def manifest(self) -> str:
-        """Its manifest's file name."""
-        return f"manifest-{self.index + 1}-of-{self.count}.jsonl"
+def manifest(shard: Shard) -> str:
+    """The file name of a shard's manifest."""
+    return f"manifest-{shard.index + 1}-of-{shard.count}.jsonl"
 
 
 def entries(folder: Path) -> list[dict[str, Any]]:
@@ -123,7 +106,7 @@ def make(
     blank = np.zeros((batch, recipe.size, recipe.size, 3), np.uint8)
     work = Gatys(recipe, blank, paintings, device=device, memory=memory)  # whatever does not fit is found here
     open_folder(folder, recipe, paintings, content)
-    with locked(folder / shard.manifest):
+    with locked(folder / manifest(shard)):
         yield from _make_missing(folder, content, work, mine, shard, batch, callback)
 
 
@@ -132,7 +115,7 @@ def _make_missing(
     callback: Callable[[Progress], bool | None] | None,
 ) -> Iterator[Report]:  # fmt: skip
     """Make those of the named photos whose pairs are not finished; as `make`."""
-    _end_line(folder / shard.manifest)
+    _end_line(folder / manifest(shard))
     done = {entry["name"] for entry in entries(folder)}
     waiting = [(name, path) for name, path in mine if name not in done]
     ready: list[tuple[str, Path, Array]] = []
@@ -177,10 +160,10 @@ def _finish(folder: Path, shard: Shard, content: Path, work: Gatys, ready: Seque
             "terms": {key: round(float(value[i]), 6) for key, value in terms.items()},
         }  # fmt: skip
         try:
-            with (folder / shard.manifest).open("a", encoding="utf-8") as file:
+            with (folder / manifest(shard)).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
         except OSError as error:
-            raise DataError(f"{folder / shard.manifest}: cannot be written ({because(error)}); run again to go on") from None
+            raise DataError(f"{folder / manifest(shard)}: cannot be written ({because(error)}); run again to go on") from None
 
 
 def _end_line(path: Path) -> None:

@@ -50,11 +50,11 @@ class StyleModule(pl.LightningModule):
         if weights:
             self.net.load_state_dict(weights)
         # Not Lightning's WeightAveraging, which stores the average in place of the weights: checkpoints so far hold both.
-        self.ema = AveragedModel(self.net, multi_avg_fn=self._average)
+        self.ema = AveragedModel(self.net, multi_avg_fn=self.average)
         self.register_buffer("smoothed", torch.tensor(math.nan))
         self.register_buffer("lowest", torch.tensor(math.inf))
 
-    def _average(self, averages: Any, values: Any, count: Tensor | int) -> None:
+    def average(self, averages: Any, values: Any, count: Tensor | int) -> None:
         """Exponential average whose memory grows with the steps taken, so that early steps are forgotten."""
         decay = min(self.config.ema, (1 + int(count)) / (10 + int(count)))
         torch._foreach_lerp_(averages, values, 1 - decay)
