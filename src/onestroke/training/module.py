@@ -40,7 +40,7 @@ class StyleModule(pl.LightningModule):
         self.optimizer, self.decay = optimizer, ema
         self.terms: dict[str, Tensor] = {}  # of the last step
         # Not Lightning's WeightAveraging, which stores the average in place of the weights: checkpoints so far hold both.
-        self.ema = AveragedModel(self.net, multi_avg_fn=self.average)
+        self.ema = AveragedModel(self.net, multi_avg_fn=self.average).requires_grad_(False)
         self.register_buffer("smoothed", torch.tensor(math.nan))
         self.register_buffer("lowest", torch.tensor(math.inf))
 
@@ -63,10 +63,17 @@ class StyleModule(pl.LightningModule):
         if self.global_step == self.pair_steps:  # another loss begins
             self.smoothed, self.lowest = torch.full_like(self.smoothed, math.nan), torch.full_like(self.lowest, math.inf)
         terms = self.step.terms(self.net, batch, self.global_step)
-        self.terms = {name: term.detach() for name, term in terms.items()}
+        self.terms = self._of_all({name: term.detach() for name, term in terms.items()})
         self._watch(self.terms["total"])
         self.log_dict({f"train/{name}": term for name, term in self.terms.items()})
         return terms["total"]
+
+    def _of_all(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The means over all processes, so that each sees the same losses, and stops where the others do."""
+        if self.trainer.world_size == 1:
+            return terms
+        means = self.trainer.strategy.reduce(torch.stack(list(terms.values())), reduce_op="mean")
+        return dict(zip(terms, means, strict=True))
 
     def _watch(self, total: Tensor) -> None:
         self.smoothed = torch.where(self.smoothed.isnan(), total, 0.9 * self.smoothed + 0.1 * total)

@@ -25,6 +25,7 @@ from onestroke.training.budget import Clock
 from onestroke.training.checkpoint import CHECKPOINT, CONFIG, OBJECTIVE, load_checkpoint, trained_network
 from onestroke.training.initialize import initial_weights
 from onestroke.training.module import StyleModule
+from onestroke.training.processes import rank
 from onestroke.training.setup import Parts, new_module, prepare, with_crops
 from onestroke.training.trainer import interruptible, new_trainer, quiet_lightning
 
@@ -38,7 +39,7 @@ PREVIEW_SIDE = 512
 class Trained:
     """Where a run left its weights: after how many steps, with what held-out objective, and the photo to draw a sample from.
 
-    `finished` is False where the report stopped it; the objective is empty then.
+    `finished` is False where the report stopped it, and in all processes but the first; the objective is empty then.
     """
 
     folder: Path
@@ -56,7 +57,11 @@ def train(config: TrainConfig, folder: Path, report: Report = silent) -> Trained
     """
     began = time.monotonic()
     config = with_crops(config)
-    _refuse_another(config, folder)
+    first = rank(config.devices, config.nodes) == 0
+    if first:
+        _refuse_another(config, folder)
+    else:
+        report = silent
     weights = None
     if (folder / CHECKPOINT).exists():
         checkpoint = load_checkpoint(folder / CHECKPOINT)
@@ -66,11 +71,12 @@ def train(config: TrainConfig, folder: Path, report: Report = silent) -> Trained
         weights = initial_weights(config.initialize_from, config.network, style_names(config.style_image))
     with quiet_lightning(), ExitStack() as stack:
         parts = prepare(config, report)
-        stack.enter_context(locked(folder))
-        _make_folder(config, parts, folder)
+        if first:
+            stack.enter_context(locked(folder))
+            _make_folder(config, parts, folder)
         report(Stage("training"))
-        module, steps = _Fit(config, parts, folder, report, began).run(weights)
-        if module.rate.steps is None or steps < module.rate.steps:
+        module, steps = _Fit(config, parts, folder, report, began, first).run(weights)
+        if not first or module.rate.steps is None or steps < module.rate.steps:
             return Trained(folder, steps, False, {}, parts.preview)
         report(Stage("finishing"))
         judge = new_trainer(folder, parts.device, [], bf16=parts.bf16)
@@ -102,8 +108,9 @@ def _refuse_another(config: TrainConfig, folder: Path) -> None:
 class _Fit:
     """The steps of a run; after a divergence it goes back to the last checkpoint with half the rate."""
 
-    def __init__(self, config: TrainConfig, parts: Parts, folder: Path, report: Report, began: float) -> None:
-        self.config, self.parts, self.folder, self.report = config, parts, folder, report
+    def __init__(self, config: TrainConfig, parts: Parts, folder: Path, report: Report, began: float, first: bool) -> None:
+        """`first`: this process writes into the folder (see processes.rank)."""
+        self.config, self.parts, self.folder, self.report, self.first = config, parts, folder, report, first
         self.checkpoint = folder / CHECKPOINT
         open_share = config.pair_share if config.supervision == "both" and not config.pair_steps else 0.0
         self.clock = Clock(config.minutes * 60 * TRAINING, began, self._settled, open_share)
@@ -114,7 +121,8 @@ class _Fit:
             found["minutes"] = 0.0
             self.report(Note(f"{found['steps']} steps fit the time; --steps {found['steps']} repeats this run"))
         self.config = replace(self.config, **found)
-        schema.write_yaml(self.config, self.folder / CONFIG)
+        if self.first:
+            schema.write_yaml(self.config, self.folder / CONFIG)
 
     def run(self, weights: dict[str, Tensor] | None) -> tuple[StyleModule, int]:
         """Fit, from `weights` if any, or on from the checkpoint; the module and the step it reached."""
@@ -143,18 +151,27 @@ class _Fit:
                     raise TrainingError(f"{again}; use a smaller --rate than {module.rate.peak:g}") from None
                 back = load_checkpoint(self.checkpoint)["global_step"]
                 self.report(Note(f"{error}; going back to step {back} with half the rate", warning=True))
+            except RuntimeError as error:  # what the processes' connection raises has no type of its own
+                if self.config.devices * self.config.nodes == 1:
+                    raise
+                said = f"a process of this run failed ({str(error).splitlines()[0]})"
+                raise TrainingError(f"{said}; see what the others say, then go on with --resume") from error
 
     def _trainer(self, steps: int | None) -> pl.Trainer:
         config = self.config
-        photo = resize(self.parts.preview, longer=PREVIEW_SIDE)
-        hooks = [
+        hooks: list[pl.Callback] = [
             self.clock,
             callbacks.Events(self.report, config.batch, self.clock),
             callbacks.Checkpoint(self.checkpoint, config.save_every),
-            callbacks.Previews(photo, self.folder / "previews", config.preview_every, self.report),
-            callbacks.Metrics(self.folder / "metrics.csv"),
         ]
+        if self.first:
+            photo = resize(self.parts.preview, longer=PREVIEW_SIDE)
+            hooks += [
+                callbacks.Previews(photo, self.folder / "previews", config.preview_every, self.report),
+                callbacks.Metrics(self.folder / "metrics.csv"),
+            ]
         return new_trainer(
             self.folder, self.parts.device, hooks,
             bf16=self.parts.bf16, steps=steps, val_every=config.val_every, clip=config.clip,
+            devices=config.devices, nodes=config.nodes, unused=self.parts.step.pair_loss is not None,
         )  # fmt: skip

@@ -16,7 +16,7 @@ from onestroke.errors import ConfigError, ImageError
 from onestroke.events import Report, silent
 from onestroke.images import Array, center_crop, full_range, resize
 from onestroke.losses import vgg, weights
-from onestroke.losses.objective import PairLoss, PerceptualLoss
+from onestroke.losses.objective import POOLED_PHOTOS, PairLoss, PerceptualLoss
 from onestroke.losses.pixels import to_float
 from onestroke.losses.vgg import VGGFeatures
 from onestroke.networks import registry as networks
@@ -70,6 +70,7 @@ def prepare(config: TrainConfig, report: Report = silent) -> Parts:
     """
     network = networks.entry(config.network)
     device = vgg.choose_device(config.device)
+    _check_shares(config)
     paintings = _style_images(config.style_image, config.style_levels)
     train, held_out = photo_sets(config.content, config.val, config.size, config.val_photos, report)
     sampled = not (config.content or config.val)
@@ -110,6 +111,14 @@ def pair_steps(config: TrainConfig) -> int:
     if config.pair_steps:
         return config.pair_steps
     return UNSETTLED if config.minutes else round(config.pair_share * config.steps)
+
+
+def _check_shares(config: TrainConfig) -> None:
+    """Raise ConfigError where a batch cannot be shared so that the losses see what they see in one process."""
+    processes = config.devices * config.nodes
+    least = processes * (POOLED_PHOTOS if any(scale.pooled for scale in config.scales) else 1)
+    if processes > 1 and config.batch % least:
+        raise ConfigError(f"batch: {config.batch} photos cannot be shared by {processes} processes; use a multiple of {least}")
 
 
 def in_bf16(precision: str, device: torch.device) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy
 
 from onestroke.logs import quiet
 
@@ -23,11 +24,23 @@ def new_trainer(
     steps: int | None = None,
     val_every: int = 1,
     clip: float = 0.0,
+    devices: int = 1,
+    nodes: int = 1,
+    unused: bool = False,
 ) -> pl.Trainer:
-    """A trainer into `folder`; without `hooks` it only validates. steps: None while a time budget has not settled them."""
+    """A trainer into `folder`; without `hooks` it only validates. steps: None while a time budget has not settled them.
+
+    devices, nodes: a process for each of `devices` on each of `nodes` machines; `unused` then says that not every step
+    reaches every weight.
+    """
+    # The losses' targets and the average are the same everywhere: nothing but gradients has to go round.
+    spread = DDPStrategy(broadcast_buffers=False, find_unused_parameters=unused) if devices * nodes > 1 else "auto"
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=1,
+        devices=devices,
+        num_nodes=nodes,
+        strategy=spread,
+        use_distributed_sampler=False,  # data.Batches shares out each batch, and all judge by the same photos
         precision="bf16-mixed" if bf16 else "32-true",
         max_steps=-1 if steps is None else steps,
         max_epochs=-1,
