@@ -1,5 +1,6 @@
 /** Keeps the shown painting up to date: coarse while something is dragged, finer once it rests, then the strip. */
 
+import { NEAR, firstSide } from "./brush";
 import type { Engine } from "./engine/client";
 import type { Painted } from "./engine/protocol";
 import type { Styles } from "./styles";
@@ -7,14 +8,13 @@ import type { Styles } from "./styles";
 /** Longer sides: of the strip's pictures, of a painting under a moving slider, of one at rest. */
 const THUMB = 240;
 const QUICK = [320, 480, 640, 960] as const;
-const FINE = 960;
-const NEAR = 1.42;
+const [FINE, FINEST] = [960, 1400];
 const REST = 220;
 /** Milliseconds within which a moving slider is to be answered. */
 const QUICK_ENOUGH = 120;
 
 export interface Shown {
-  painting(painted: Painted, side: number): void;
+  painting(painted: Painted): void;
   thumb(key: string, painted: Painted): void;
   busy(busy: boolean): void;
   failed(error: unknown): void;
@@ -23,7 +23,11 @@ export interface Shown {
 export class Painting {
   key = "";
   strength = 1;
+  /** In octaves from auto. */
+  brush = 0;
   longest = 0;
+  /** Whether it is a film's picture: films are painted at once. */
+  moving = false;
   private pace = 1;
   private asked = 0;
   private running = false;
@@ -47,18 +51,17 @@ export class Painting {
       if (round !== this.round) return;
       try {
         await this.styles.open(key);
-        this.shown.thumb(key, await this.engine.ask("paint", { key, strength: 1, side: THUMB }));
+        const request = { look: this.styles.look(key, 1), side: THUMB, first: Infinity };
+        this.shown.thumb(key, await this.engine.ask("paint", request));
       } catch (error) {
         this.shown.failed(error);
       }
     }
   }
 
-  /** The longer side at which strokes have the size that the network was trained for. */
-  async fineSide(): Promise<number> {
-    const card = await this.styles.open(this.key);
-    const first = 3 * Math.max(card.train_size, 256);
-    return this.longest < NEAR * first ? this.longest : first || FINE;
+  /** The longer side of the first octave of the whole photo. */
+  async firstSide(): Promise<number> {
+    return this.moving ? Infinity : firstSide(await this.styles.open(this.key), this.longest, this.brush);
   }
 
   private async run(): Promise<void> {
@@ -67,7 +70,8 @@ export class Painting {
     try {
       for (let seen = -1; seen !== this.asked; ) {
         seen = this.asked;
-        await this.paint(QUICK[this.pace]!, seen, true);
+        const first = await this.firstSide();
+        await this.paint(Math.min(QUICK[this.pace]!, first), Infinity, seen, true);
       }
       this.timer = window.setTimeout(() => void this.rest(this.asked), REST);
     } catch (error) {
@@ -80,19 +84,26 @@ export class Painting {
   private async rest(seen: number): Promise<void> {
     this.shown.busy(true);
     try {
-      await this.paint(await this.fineSide(), seen, false);
+      const first = await this.firstSide();
+      await this.paint(this.fineSide(first), first, seen, false);
     } catch (error) {
       this.shown.failed(error);
     }
     this.shown.busy(false);
   }
 
-  private async paint(side: number, seen: number, quick: boolean): Promise<void> {
+  /** The longer side of what is looked at: strokes are to be as large in it as in the whole photo. */
+  private fineSide(first: number): number {
+    const side = this.longest < NEAR * first ? this.longest : first < FINE / NEAR ? FINE : first;
+    return Math.min(side, this.longest, FINEST);
+  }
+
+  private async paint(side: number, first: number, seen: number, quick: boolean): Promise<void> {
     const { key, strength } = this;
     await this.styles.open(key);
-    const painted = await this.engine.ask("paint", { key, strength, side });
+    const painted = await this.engine.ask("paint", { look: this.styles.look(key, strength), side, first });
     if (quick) this.learn(painted.ms);
-    if (seen === this.asked || quick) this.shown.painting(painted, side);
+    if (seen === this.asked || quick) this.shown.painting(painted);
   }
 
   private learn(ms: number): void {
