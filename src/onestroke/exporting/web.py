@@ -1,8 +1,9 @@
 """The web form of a model: the same pictures, from a graph that browsers run without leaving the GPU. Never imports torch.
 
 Three things stand between an ordinary file and a browser. An input with a default value is hidden there, so `strength` is
-asked for, and `styles` too where a model has several. WebGPU has no kernels that move uint8, so pixels are cast before they are arranged, and back at the very end. And
-an `If` sends both its branches to the CPU, so the blend with the photo is arithmetic.
+asked for, and `styles` too where a model has several. WebGPU has no kernels that move uint8, so pixels are cast before they
+are arranged, and back at the very end. And an `If` sends both its branches to the CPU, so the blend with the photo is
+arithmetic.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def read(source: Path) -> tuple[onnx.ModelProto, ModelCard]:
 
 
 def to_web(model: onnx.ModelProto, card: ModelCard, source: str) -> onnx.ModelProto:
-    """The web form of `model`, which stays as it is: `image` and `strength` (and `styles`) in, `stylized` out, shapes and card as before.
+    """The web form of `model`, which stays as it is: shapes and card as before, and no input that may be left out.
 
     A model that has this form already is returned as a copy. Raises ModelError, naming `source`, for a graph that is not
     built as `onestroke export` builds them.

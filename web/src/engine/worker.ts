@@ -1,5 +1,6 @@
 /** The worker: holds the photo and the open styles, and does one thing at a time. */
 
+import { readExif, withExif } from "./exif";
 import { type Size, Stopped, paintInOctaves, reduced } from "./octaves";
 import type { Answer, Call, Kind, Look, Painted, Requests } from "./protocol";
 import { device, start } from "./runtime";
@@ -7,6 +8,7 @@ import { type Pixels, Style, firstLine } from "./style";
 
 const models = new Map<string, Style>();
 let photo: ImageBitmap | undefined;
+let exif: Uint8Array<ArrayBuffer> | undefined;
 let stop = false;
 let queue: Promise<void> = Promise.resolve();
 
@@ -24,6 +26,7 @@ const handlers: Handlers = {
     }
     photo?.close();
     photo = next;
+    exif = source instanceof Blob ? await readExif(source) : undefined;
     return { width: photo.width, height: photo.height };
   },
 
@@ -55,7 +58,9 @@ const handlers: Handlers = {
         await new Promise((resolve) => setTimeout(resolve)); // lets a message to stop come in
         if (stop) throw new Stopped();
       });
-      return await result.convertToBlob({ type, quality });
+      if (type === "image/png") keepTransparency(result, thePhoto());
+      const blob = await result.convertToBlob({ type, quality });
+      return exif && type === "image/jpeg" ? withExif(blob, exif) : blob;
     } catch (error) {
       if (error instanceof Stopped) return null;
       throw error;
@@ -96,6 +101,13 @@ async function timed(work: () => Promise<Pixels>): Promise<Painted> {
 
 function pixels(from: OffscreenCanvas): Pixels {
   return from.getContext("2d")!.getImageData(0, 0, from.width, from.height);
+}
+
+/** Give a painting the photo's alpha. */
+function keepTransparency(painting: OffscreenCanvas, from: ImageBitmap): void {
+  const context = painting.getContext("2d")!;
+  context.globalCompositeOperation = "destination-in";
+  context.drawImage(from, 0, 0);
 }
 
 /** The size of a photo whose longer side is `side` at most. */
