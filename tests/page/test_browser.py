@@ -9,6 +9,7 @@ from PIL import Image
 
 from onestroke.inference.brush import Brush
 from onestroke.inference.stylizer import Stylizer
+from onestroke.samples import scenes
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +72,19 @@ def test_a_large_photo_keeps_its_size_and_shows_no_seam(page, tmp_path):
     for edge in (1024, 2048):  # of the tiles
         around = np.r_[steps[edge - 40 : edge - 4], steps[edge + 4 : edge + 40]]
         assert steps[edge - 1] < around.mean() + 4 * around.std()
+
+
+def test_24_megapixels_are_painted(page, tiny, tmp_path):
+    path = tmp_path / "huge.jpg"
+    Image.fromarray(scenes.draw(4, 600)[:400]).resize((6000, 4000)).save(path)
+    give(page, tiny)
+    page.wait_for_function("() => document.getElementById('title').textContent === 'Dots'", timeout=WAIT)
+    shown(page, path)
+    image, name = saved(page, "#jpeg")
+    assert name == "huge-dots.jpg" and image.size == (6000, 4000)
+    with Image.open(path) as photo:
+        whole = Stylizer(tiny, "cpu")(np.asarray(photo.resize((1500, 1000))))
+    assert apart(np.asarray(image.resize((1500, 1000))), whole) < 12
 
 
 def test_a_full_painting_can_be_stopped(page, tmp_path):

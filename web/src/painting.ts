@@ -12,6 +12,10 @@ const [FINE, FINEST] = [960, 1400];
 const REST = 220;
 /** Milliseconds within which a moving slider is to be answered. */
 const QUICK_ENOUGH = 120;
+/** Milliseconds that a painting at rest may take: the next one has to wait for it. */
+const PATIENCE = 8000;
+/** A painting is replaced by one that is this many times as large at least. */
+const MORE = 1.1;
 
 export interface Shown {
   painting(painted: Painted): void;
@@ -28,7 +32,9 @@ export class Painting {
   longest = 0;
   /** Whether it is a film's picture: films are painted at once. */
   moving = false;
-  private pace = 1;
+  private pace = 0;
+  /** Milliseconds a pixel, as last seen. */
+  private cost = 0;
   private asked = 0;
   private running = false;
   private timer = 0;
@@ -67,13 +73,14 @@ export class Painting {
   private async run(): Promise<void> {
     this.running = true;
     this.shown.busy(true);
+    let quick = 0;
     try {
       for (let seen = -1; seen !== this.asked; ) {
         seen = this.asked;
-        const first = await this.firstSide();
-        await this.paint(Math.min(QUICK[this.pace]!, first), Infinity, seen, true);
+        quick = Math.min(QUICK[this.pace]!, await this.firstSide());
+        await this.paint(quick, Infinity, seen, true);
       }
-      this.timer = window.setTimeout(() => void this.rest(this.asked), REST);
+      this.timer = window.setTimeout(() => void this.rest(this.asked, quick), REST);
     } catch (error) {
       this.shown.failed(error);
     }
@@ -81,11 +88,18 @@ export class Painting {
     this.shown.busy(false);
   }
 
-  private async rest(seen: number): Promise<void> {
+  private async rest(seen: number, quick: number): Promise<void> {
     this.shown.busy(true);
     try {
       const first = await this.firstSide();
-      await this.paint(this.fineSide(first), first, seen, false);
+      for (let side = quick; seen === this.asked; ) {
+        // The first painting of all is slow; the next one tells better what a finer one costs.
+        const fine = this.fineSide(first);
+        const next = Math.min(fine, Math.sqrt(PATIENCE / this.cost));
+        if (next <= side || (next < fine && next < MORE * side)) break;
+        await this.paint(next, first, seen, false);
+        side = next;
+      }
     } catch (error) {
       this.shown.failed(error);
     }
@@ -103,6 +117,7 @@ export class Painting {
     await this.styles.open(key);
     const painted = await this.engine.ask("paint", { look: this.styles.look(key, strength), side, first });
     if (quick) this.learn(painted.ms);
+    this.cost = painted.ms / (painted.width * painted.height);
     if (seen === this.asked || quick) this.shown.painting(painted);
   }
 

@@ -1,6 +1,6 @@
 // Keeps the page and its styles for a time without network, and isolates the page where its host does not: threads need that.
 
-const KEPT = "onestroke-e964a2715129";
+const KEPT = "onestroke-a60b0e46084f";
 
 self.addEventListener("install", () => self.skipWaiting());
 
