@@ -1,17 +1,19 @@
-"""onestroke serve: pictures in, paintings out, over HTTP."""
+"""onestroke serve: pictures in, paintings out, over HTTP; and the page, which paints in the browser."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import socket
+import tempfile
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 
 from onestroke.errors import ConfigError, because
 
 EXAMPLES = """
-  onestroke serve                                      # every bundled style, http://127.0.0.1:8000/docs
+  onestroke serve                                      # every bundled style: a page at http://127.0.0.1:8000, the API at /docs
   onestroke serve great_wave my.onnx --port 9000
   curl --data-binary @photo.jpg "http://127.0.0.1:8000/stylize?style=great_wave" -o painted.jpg
 """
@@ -39,8 +41,10 @@ def main(arguments: Sequence[str]) -> int:
 
     from onestroke import bundled
     from onestroke.inference.stylizer import Stylizer
+    from onestroke.page import folder, server
     from onestroke.service.app import create_app
     from onestroke.service.limits import Limits
+    from onestroke.service.site import Site
 
     for name in ("megabytes", "megapixels", "workers", "seconds"):
         if not getattr(flags, name) > 0:
@@ -55,10 +59,13 @@ def main(arguments: Sequence[str]) -> int:
     token = os.environ.get("ONESTROKE_TOKEN", "")
     if flags.host not in ("127.0.0.1", "localhost", "::1") and not token:
         print("everyone who reaches this address may use it: set ONESTROKE_TOKEN to ask for a token", flush=True)
-    uvicorn.run(
-        create_app(stylizers, limits, token), host=flags.host, port=flags.port, log_level="warning", server_header=False,
-        timeout_graceful_shutdown=int(flags.seconds) + 1,
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="onestroke-page-") as place:
+        folder.write(Path(place), named)
+        site = Site(Path(place), server.HEADERS, server.Files.extensions_map)
+        uvicorn.run(
+            create_app(stylizers, limits, token, site), host=flags.host, port=flags.port, log_level="warning",
+            server_header=False, timeout_graceful_shutdown=int(flags.seconds) + 1,
+        )  # fmt: skip
     return 0
 
 
