@@ -93,7 +93,7 @@ def milliseconds(page: Page, photo: Array) -> float:
         document.getElementById('strength').dispatchEvent(new Event('input'));
     }""")
     page.wait_for_function(f"() => document.getElementById('status').textContent.endsWith('{size}')", timeout=WAIT)
-    return float(re.findall(r"(\d+) ms", page.inner_text("#status"))[0])
+    return float(re.findall(r"(\d+)\sms", page.inner_text("#status"))[0])
 
 
 def _measure(page: Page, paint: Stylizer, size: int, repeats: int) -> dict[str, str | float]:

@@ -37,7 +37,7 @@ const painting = new Painting(engine, styles, {
 
 function status(painted: Painted, fps = 0): void {
   const threads = painted.device === "WASM" ? `, ${runtime.threads} thread${runtime.threads > 1 ? "s" : ""}` : "";
-  const each = `${painted.ms.toFixed(0)} ms a frame at ${painted.width} × ${painted.height}`;
+  const each = `${painted.ms.toFixed(0)}\u00a0ms a frame at ${painted.width} × ${painted.height}`;
   element("status").textContent = `${painted.device}${threads} · ${each}${fps ? ` · ${fps.toFixed(1)} frames a second` : ""}`;
 }
 

@@ -1,4 +1,7 @@
-/** EXIF: what a camera wrote into a JPEG, put into the JPEG that is painted from it. */
+/**
+ * EXIF: what a camera wrote into a JPEG, put into the JPEG that is painted from it. The photo's ICC profile stays behind:
+ * browsers turn pictures to sRGB as they draw them, and in sRGB they are painted and saved.
+ */
 
 const START = 2;
 const APP1 = 0xffe1;
