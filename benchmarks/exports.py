@@ -1,10 +1,10 @@
 """What each form of an exported model costs and is worth: size, difference, speed, and what runs it.
 
     uv run benchmarks/exports.py runs/styles/great_wave
-    uv run benchmarks/exports.py runs/styles/great_wave --web FOLDER/node_modules
+    uv run benchmarks/exports.py runs/styles/great_wave --web
 
 Every precision and io of one run is exported, and all are run in one process in turns, at 512x512 on the CPU. OpenCV's column
-is filled where it is installed, that of ONNX Runtime Web where `--web` names a node_modules folder with it (web.mjs).
+is filled where it is installed, that of the page with `--web` (as web.py measures it, which needs chromium).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +25,7 @@ from onestroke.exporting.onnx import export_run
 from onestroke.exporting.precision import PRECISIONS
 from onestroke.inference.session import open_model
 from onestroke.networks.wrappers import WRAPPERS
+from onestroke.samples import scenes
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="run folder of train.py")
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--web", type=Path, help="node_modules folder with onnxruntime-web")
+    parser.add_argument("--web", action="store_true", help="in the page too, by chromium")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/exports.json"))
     flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -42,12 +43,12 @@ def main() -> None:
     _print(rows)
 
 
-def _measure(run: Path, folder: Path, repeats: int, web: Path | None) -> list[dict[str, Any]]:
+def _measure(run: Path, folder: Path, repeats: int, web: bool) -> list[dict[str, Any]]:
     forms = [(precision, io) for io in WRAPPERS for precision in PRECISIONS]
     paths = [export_run(run, folder / f"{precision}_{io}.onnx", io, precision) for precision, io in forms]
     models = [open_model(path, "cpu") for path in paths]
     seconds = side_by_side(models, repeats)
-    browser = _web(web, paths) if web else [{"error": "not tried"}] * len(paths)
+    browser = _web(paths) if web else ["not tried"] * len(paths)
     return [
         {
             "precision": precision, "io": io, "bytes": path.stat().st_size, **model.card.parity,
@@ -59,11 +60,21 @@ def _measure(run: Path, folder: Path, repeats: int, web: Path | None) -> list[di
     ]  # fmt: skip
 
 
-def _web(modules: Path, paths: list[Path]) -> list[dict[str, Any]]:
-    command = ["node", str(Path(__file__).with_name("web.mjs")), str(modules), str(SIDE), *map(str, paths)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return [{key: value for key, value in one.items() if key != "file"} for one in found]
+def _web(paths: list[Path]) -> list[str]:
+    """Milliseconds in the page, or what it says instead, of each file."""
+    from web import WAIT, milliseconds, open_page, show
+
+    photo = np.ascontiguousarray(scenes.draw(4, SIDE))
+    found = []
+    with open_page(str(paths[0])) as page:
+        show(page, photo)
+        for path in paths:
+            page.set_input_files("#file", path)
+            name = path.stem.replace("_", " ").capitalize()
+            page.wait_for_selector(f"#title:text-is('{name}'), #message:visible", timeout=WAIT)
+            wrong = page.inner_text("#message")
+            found.append(wrong or f"{statistics.median(milliseconds(page, photo) for _ in range(3)):.0f}")
+    return found
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
@@ -71,11 +82,10 @@ def _print(rows: list[dict[str, Any]]) -> None:
     for column in ("form", "kB", "mean", "most", "dB", "ms", "speed", "Web ms", "OpenCV DNN"):
         table.add_column(column)
     for row in rows:
-        web = row["web"]
         table.add_row(
             f"{row['precision']} {row['io']}", f"{row['bytes'] / 1000:.0f}", f"{row['mean']:.3f}", f"{row['most']:g}",
             f"{row['psnr']:.1f}", f"{1000 * row['seconds']:.0f}", f"{row['ratio']:.2f}",
-            web.get("error") or f"{web['milliseconds']:.0f}", row["opencv"],
+            row["web"], row["opencv"],
         )  # fmt: skip
     Console(width=160).print(table)
 

@@ -1,6 +1,7 @@
 """Each benchmark runs, for a few seconds, on the smallest work that it takes; what it finds is not judged here."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ WORK = {
     "quality": "STYLE --photos SINGLE --models MODEL --folder OUT/quality",
     "speed": "--network tiny --sizes 64x64 --repeats 1 --out OUT/speed",
     "training": "--size 64 --batch 2 --repeats 1 --network tiny --json OUT/training.json",
+    "web": "MODEL --sizes 96 1000 --repeats 1 --out OUT/web.json",
     "video": "--clip CLIPS/clip.mp4 --model MODEL --sizes 64 --frames 4 --device cpu --json OUT/video.json",
     "worth": "RUN --photos PHOTOS --count 1 --size 64 --iterations 2 --out OUT/worth",
 }
@@ -54,6 +56,8 @@ def test_every_benchmark_is_tried():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WORK)
 def test_it_runs(name, place):
+    if name == "web" and not shutil.which("chromium"):
+        pytest.skip("needs chromium")
     words = {
         "RUN": "run",
         "MODEL": "run/style.onnx",

@@ -1,4 +1,5 @@
 import copy
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from onestroke.exporting import verify as parity
 from onestroke.inference.session import open_model
 from onestroke.networks import registry as networks
 from onestroke.samples import scenes
+from onestroke.samples.photos import held_out_photos
 from onestroke.training.checkpoint import CHECKPOINT, CONFIG
 
 CASES = [("fp16", "uint8"), ("fp16", "float"), ("int8", "uint8"), ("int8", "float")]
@@ -130,15 +132,24 @@ def test_photos_of_the_run_calibrate_and_samples_where_they_are_gone(photos, tmp
         precision.calibration_photos(str(tmp_path))
 
 
-def test_export_check_compares_with_fp32(net, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(check, "side_by_side", lambda models: [[0.2, 0.3], [0.1, 0.1]])
+@pytest.mark.slow
+def test_export_check_tells_what_each_form_costs(net, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(check, "side_by_side", lambda models: [[0.1 * i] * 2 for i in range(1, 1 + len(models))])
+    monkeypatch.setattr(check, "held_out_photos", lambda: held_out_photos()[:1])
     monkeypatch.setattr(export, "load_checkpoint", lambda path: {"global_step": 3, "state_dict": net.state_dict()})
     monkeypatch.setattr(export, "trained_network", lambda checkpoint, name: net)
+    monkeypatch.setenv("COLUMNS", "200")
     write_yaml(TrainConfig(network="tiny"), tmp_path / CONFIG)
     (tmp_path / CHECKPOINT).write_bytes(b"")
-    assert main(["export", str(tmp_path), "--precision", "fp16", "--check"]) == 0
-    printed = capsys.readouterr().out
-    assert "fp16 against fp32" in printed and "2.50 times" in printed and "OpenCV" in printed
-    assert [path.stem.endswith("_fp16") for path in tmp_path.glob("*.onnx")] == [True]
+    assert main(["export", str(tmp_path), "--precision", "int8", "--check"]) == 0
+    rows = re.findall(
+        r"(\w+) +\S (\d+) kB +\S (\d+ ms, [\d.]+) times +\S (?:mean [\d.]+, most (\d+))?", capsys.readouterr().out
+    )
+    names, sizes, times, most = zip(*rows, strict=True)
+    assert names == ("fp32", "fp16", "web", "int8")
+    assert int(sizes[3]) < int(sizes[1]) < 0.8 * int(sizes[0])
+    assert times == ("100 ms, 1.00", "200 ms, 2.00", "300 ms, 3.00", "400 ms, 4.00")
+    assert most[0] == "" and max(int(most[1]), int(most[2])) <= 1 < int(most[3])
+    assert [path.stem.endswith("_int8") for path in tmp_path.glob("*.onnx")] == [True]
     with pytest.raises(ConfigError, match="fp8"):
         export.export_run(tmp_path, precision="fp8")

@@ -1,94 +1,17 @@
 """The page in a real browser (Debian's chromium), by WebAssembly: what it paints, says, asks for and keeps."""
 
-import io
-import shutil
-import threading
-from urllib.parse import urlsplit
-
 import av
 import numpy as np
 import pytest
+from browsing import WAIT, give, picture, ready, saved, shown, slide
 from clips import copied, make_clip
 from PIL import Image
 
+from onestroke.inference.brush import Brush
 from onestroke.inference.stylizer import Stylizer
-from onestroke.page import folder, server
 from onestroke.samples import scenes
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="needs chromium")]
-FAKE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-WAIT = 120_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *FAKE])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    place = tmp_path_factory.mktemp("page") / "site"
-    folder.write(place, ["mosaic", "great_wave"])
-    with server.open_server(place) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield server.address(running)
-        running.shutdown()
-
-
-@pytest.fixture
-def page(browser, address):
-    """The page, ready; afterwards: it asked nobody else for anything, and nothing went wrong in it."""
-    context = browser.new_context(accept_downloads=True)
-    opened, asked, wrong = context.new_page(), [], []
-    context.on("request", lambda request: asked.append(request.url))
-    opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.goto(f"{address}?device=wasm")
-    ready(opened)
-    yield opened
-    context.close()
-    home = urlsplit(address).netloc
-    strangers = [url for url in asked if urlsplit(url).scheme in ("http", "https", "ws") and urlsplit(url).netloc != home]
-    assert not strangers and not wrong
-
-
-def ready(page):
-    page.wait_for_selector("html[data-ready]", timeout=WAIT)
-
-
-def give(page, path):
-    page.set_input_files("#file", path)
-
-
-def picture(path, width=400, height=300):
-    Image.fromarray(np.ascontiguousarray(scenes.draw(4, max(width, height))[:height, :width])).save(path)
-    return path
-
-
-def saved(page, button="#png"):
-    """The picture that the page hands out, and its name."""
-    page.wait_for_selector("#progress", state="hidden")
-    with page.expect_download(timeout=WAIT) as download:
-        page.click(button)
-    return Image.open(io.BytesIO(download.value.path().read_bytes())), download.value.suggested_filename
-
-
-def strength(page, value):
-    script = (
-        "(value) => { const s = document.getElementById('strength'); s.value = value; s.dispatchEvent(new Event('input')); }"
-    )
-    page.evaluate(script, value)
-
-
-def shown(page, path):
-    """Give a photo and wait until the page has taken it."""
-    give(page, path)
-    page.wait_for_function("() => document.getElementById('choose').textContent === 'Another photo'", timeout=WAIT)
+pytestmark = pytest.mark.slow
 
 
 def test_a_photo_is_painted_as_by_python_at_each_strength(page, tmp_path):
@@ -97,12 +20,47 @@ def test_a_photo_is_painted_as_by_python_at_each_strength(page, tmp_path):
     shown(page, path)
     paint, results = Stylizer("mosaic", "cpu"), []
     for value in (0.3, 1.0, 1.3):
-        strength(page, str(value))
+        slide(page, "strength", value)
         image, name = saved(page)
         assert name == "hill-mosaic.png" and image.size == (400, 300)
         results.append(np.asarray(image.convert("RGB")).astype(int))
         assert np.abs(results[-1] - paint(photo, value)).max() <= 2, value
     assert np.abs(results[0] - results[2]).mean() > 5
+
+
+def test_the_brush_is_as_large_as_in_python(page, tmp_path):
+    path = picture(tmp_path / "hill.png", 1500, 1000)
+    photo, paint = np.asarray(Image.open(path)), Stylizer("mosaic", "cpu")
+    by_python = {brush: paint(photo, brush=Brush.parse(brush)) for brush in ("384", "768", "native")}
+    shown(page, path)
+    for place, wanted in ((1, "384 px"), (-9, "native")):
+        slide(page, "brush", place)
+        assert page.inner_text("#breadth") == wanted
+        painted = np.asarray(saved(page)[0].convert("RGB"))
+        off = {brush: apart(painted, other) for brush, other in by_python.items()}
+        assert off[wanted.removesuffix(" px")] < 0.6 * sorted(off.values())[1], off
+
+
+def apart(one, other):
+    """The mean difference of two pictures at an eighth of their size: the grain of large ones differs."""
+    small = [np.asarray(Image.fromarray(each).reduce(8)).astype(int) for each in (one, other)]
+    return np.abs(small[0] - small[1]).mean()
+
+
+def test_each_style_of_a_file_is_there_to_choose(page, both, tmp_path):
+    path = picture(tmp_path / "hill.png")
+    shown(page, path)
+    give(page, both)
+    page.wait_for_function("() => document.getElementById('title').textContent === 'Wave'", timeout=WAIT)
+    assert page.locator(".style").all_inner_texts()[:2] == ["Wave", "Scream"]
+    photo = np.asarray(Image.open(path))
+    for name in ("wave", "scream"):
+        page.click(f".style:has-text('{name.title()}')")
+        page.wait_for_function(f"() => document.getElementById('title').textContent === '{name.title()}'", timeout=WAIT)
+        image, called = saved(page)
+        assert called == f"hill-both-{name}.png"
+        difference = np.abs(np.asarray(image.convert("RGB")).astype(int) - Stylizer(both, "cpu", style=name)(photo))
+        assert difference.max() <= 2
 
 
 def test_a_large_photo_keeps_its_size_and_shows_no_seam(page, tmp_path):
@@ -114,6 +72,19 @@ def test_a_large_photo_keeps_its_size_and_shows_no_seam(page, tmp_path):
     for edge in (1024, 2048):  # of the tiles
         around = np.r_[steps[edge - 40 : edge - 4], steps[edge + 4 : edge + 40]]
         assert steps[edge - 1] < around.mean() + 4 * around.std()
+
+
+def test_24_megapixels_are_painted(page, tiny, tmp_path):
+    path = tmp_path / "huge.jpg"
+    Image.fromarray(scenes.draw(4, 600)[:400]).resize((6000, 4000)).save(path)
+    give(page, tiny)
+    page.wait_for_function("() => document.getElementById('title').textContent === 'Dots'", timeout=WAIT)
+    shown(page, path)
+    image, name = saved(page, "#jpeg")
+    assert name == "huge-dots.jpg" and image.size == (6000, 4000)
+    with Image.open(path) as photo:
+        whole = Stylizer(tiny, "cpu")(np.asarray(photo.resize((1500, 1000))))
+    assert apart(np.asarray(image.resize((1500, 1000))), whole) < 12
 
 
 def test_a_full_painting_can_be_stopped(page, tmp_path):

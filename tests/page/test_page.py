@@ -50,6 +50,14 @@ def test_the_folder_holds_all_that_the_page_needs(site):
     assert "Content-Security-Policy" in page and "http://" not in page and "https://" not in page
 
 
+def test_a_file_of_several_styles_is_listed_style_by_style(both, tmp_path):
+    assert folder.write(tmp_path, [both, "mosaic"]) == ["both:wave", "both:scream", "mosaic"]
+    listed = json.loads((tmp_path / "styles/styles.json").read_text())
+    assert [(one["title"], one["file"], one["style"]) for one in listed] == [
+        ("Wave", "both.onnx", 0), ("Scream", "both.onnx", 1), ("Mosaic", "mosaic.onnx", 0)
+    ]  # fmt: skip
+
+
 def test_the_licenses_of_what_it_bundles_are_there():
     text = (folder.BUILT / "LICENSES").read_text()
     assert all(word in text for word in ("onnxruntime-web", "mediabunny", "MIT License", "Mozilla Public License"))

@@ -46,6 +46,21 @@ def test_other_networks_and_an_exported_file_paint_the_same(tiny, model, photo, 
         same_picture(file, tmp_path / "web.onnx", photo)
 
 
+def test_several_styles_are_asked_for(both, photo, tmp_path):
+    web.convert_file(both, tmp_path / "web.onnx")
+    graph = onnx.load(tmp_path / "web.onnx").graph
+    assert "styles" in {value.name for value in graph.input}
+    assert "styles" not in {value.name for value in graph.initializer}
+    painted = []
+    for style in ("", "wave", "scream", "wave:0.5,scream:0.5"):
+        ordinary, browser = (Stylizer(file, "cpu", style=style) for file in (both, tmp_path / "web.onnx"))
+        painted.append(ordinary(photo[0]).astype(int))
+        assert np.abs(painted[-1] - browser(photo[0])).max() <= 1, style
+    assert np.array_equal(painted[0], painted[1]) and np.abs(painted[1] - painted[2]).mean() > 2
+    strips = Stylizer(tmp_path / "web.onnx", "cpu", memory=8)
+    assert np.abs(strips(photo[0]).astype(int) - painted[0]).max() <= 2
+
+
 def test_the_graph_is_as_browsers_want_it(tmp_path):
     web.convert_file(bundled.path("mosaic"), tmp_path / "web.onnx")
     graph = onnx.load(tmp_path / "web.onnx").graph

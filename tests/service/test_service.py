@@ -22,9 +22,11 @@ from fastapi.testclient import TestClient
 
 from onestroke.cli.main import run
 from onestroke.inference.stylizer import Stylizer
+from onestroke.page import folder, server
 from onestroke.samples.scenes import draw
 from onestroke.service.app import create_app
 from onestroke.service.limits import Limits, Refused
+from onestroke.service.site import Site
 from onestroke.service.studio import Order, Studio
 
 STYLE = "great_wave"
@@ -130,6 +132,41 @@ def test_styles_metrics_and_the_api_describe_themselves(client, photo):
     assert "/stylize" in client.get("/openapi.json").json()["paths"]
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    place = tmp_path_factory.mktemp("page") / "site"
+    folder.write(place, [STYLE])
+    (place.parent / "secret.txt").write_text("not yours")
+    return Site(place, server.HEADERS, server.Files.extensions_map)
+
+
+def test_the_page_is_shown_as_onestroke_page_shows_it_and_asks_for_no_token(stylizer, site):
+    with (
+        TestClient(create_app({STYLE: stylizer}, Limits(), "s3cret", site)) as client,
+        server.open_server(site.directory) as own,
+    ):
+        threading.Thread(target=own.serve_forever, daemon=True).start()
+        paths = ["", "index.html", "sw.js", "ort/ort.mjs", "ort/ort.wasm.gz", "manifest.webmanifest", "icon.svg", "LICENSES"]
+        for path in [*paths, "styles/styles.json", f"styles/{STYLE}.onnx"]:
+            shown, wanted = client.get(f"/{path}"), httpx.get(f"{server.address(own)}{path}")
+            assert shown.status_code == 200 and shown.content == wanted.content, path
+            for name in (*server.HEADERS, "Content-Type"):
+                assert shown.headers[name].removesuffix("; charset=utf-8") == wanted.headers[name].removesuffix(
+                    "; charset=utf-8"
+                )
+        own.shutdown()
+        assert client.get("/styles").status_code == client.get("/metrics").status_code == 401
+
+
+def test_nothing_beside_the_page_is_shown_and_the_service_stays_itself(stylizer, site, photo):
+    with TestClient(create_app({STYLE: stylizer}, Limits(), site=site)) as client:
+        for path in ("/../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/assets/", "/ort", "/none"):
+            assert client.get(path).status_code == 404, path
+        assert client.get("/styles").json()[0]["name"] == STYLE
+        assert client.get("/docs").status_code == client.get("/health").status_code == 200
+        assert client.post(f"/stylize?style={STYLE}", content=encoded(photo)).status_code == 200
+
+
 class Slow:
     """A stylizer that paints nothing until it may."""
 
@@ -184,18 +221,19 @@ def test_wrong_flags_end_with_one_line(flags, said, capsys):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGTERM")
-def test_many_at_once_slow_ones_too_and_none_lost_at_the_end():
-    """64 clients that never finish their requests block nobody, and what was accepted before SIGTERM is answered."""
+def test_many_at_once_slow_ones_too_and_none_lost_at_the_end(tmp_path):
+    """64 clients that never finish their requests block nobody; what was accepted before SIGTERM is answered, no file left."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "onestroke", "serve", STYLE, "--port", str(port), "--device", "cpu", "--queue", "64"]
-    with subprocess.Popen(command) as server:
+    with subprocess.Popen(command, env=os.environ | {"TMPDIR": str(tmp_path)}) as process:
         url, body = f"http://127.0.0.1:{port}", encoded(draw(3, 400))
         try:
             for _ in range(200):
                 try:
                     httpx.get(f"{url}/health")
+                    assert "onestroke" in httpx.get(url).text
                     break
                 except httpx.ConnectError:
                     time.sleep(0.1)
@@ -210,8 +248,9 @@ def test_many_at_once_slow_ones_too_and_none_lost_at_the_end():
                     one.close()
                 while sum(one.done() for one in asked) + httpx.get(f"{url}/health").json()["waiting"] < 40:
                     time.sleep(0.01)
-                server.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGTERM)
                 assert [one.result().status_code for one in asked] == [200] * 40
-            assert server.wait(30) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+            assert process.wait(30) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+            assert not list(tmp_path.glob("onestroke-*"))
         finally:
-            server.kill()
+            process.kill()

@@ -1,5 +1,9 @@
 // Keeps the page and its styles for a time without network, and isolates the page where its host does not: threads need that.
 
+// Of the page alone: the same host may answer other requests.
+const ROOT = new URL("./", self.location).href;
+const OWN = /^((index\.html|icon\.svg|manifest\.webmanifest|(assets|ort|styles)\/.+)?)(\?.*)?$/;
+
 const KEPT = "onestroke-VERSION_OF_THE_BUILD";
 
 self.addEventListener("install", () => self.skipWaiting());
@@ -17,7 +21,7 @@ self.addEventListener("activate", (event) => {
 
 // What the page had loaded before this worker was there.
 self.addEventListener("message", (event) => {
-  const own = event.data.filter((url) => new URL(url).origin === self.location.origin);
+  const own = event.data.filter(isOwn);
   event.waitUntil(
     caches.open(KEPT).then((cache) => Promise.allSettled(own.map(async (url) => (await cache.match(url)) ?? cache.add(url)))),
   );
@@ -25,8 +29,12 @@ self.addEventListener("message", (event) => {
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
-  if (request.method === "GET" && new URL(request.url).origin === self.location.origin) event.respondWith(answer(request));
+  if (request.method === "GET" && isOwn(request.url)) event.respondWith(answer(request));
 });
+
+function isOwn(url) {
+  return url.startsWith(ROOT) && OWN.test(url.slice(ROOT.length));
+}
 
 async function answer(request) {
   const cache = await caches.open(KEPT);

@@ -1,17 +1,12 @@
 /** The camera, painted live, and recorded to a file. */
 
 import type { Engine } from "./engine/client";
-import type { Painted } from "./engine/protocol";
+import type { Look, Painted } from "./engine/protocol";
 import type { Stage } from "./ui/stage";
 
 const SIDES = [256, 320, 448, 640, 960] as const;
 const [SLOW, FAST] = [70, 22];
 const FORMATS = ["video/mp4;codecs=avc1", "video/webm;codecs=vp9", "video/webm"];
-
-export interface Look {
-  key: string;
-  strength: number;
-}
 
 export class Camera {
   private readonly video = document.createElement("video");
@@ -87,7 +82,7 @@ export class Camera {
     const bitmap = await createImageBitmap(this.video, {
       resizeWidth: Math.round(width * share), resizeHeight: Math.round(height * share), resizeQuality: "medium",
     });
-    const painted = await this.engine.ask("frame", { ...look, bitmap }, [bitmap]);
+    const painted = await this.engine.ask("frame", { look, bitmap }, [bitmap]);
     if (!this.stream) return undefined;
     this.stage.showPhoto(this.video, width, height);
     this.stage.showPainting(painted);

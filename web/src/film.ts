@@ -2,7 +2,7 @@
 
 import { ALL_FORMATS, BlobSource, BufferTarget, Conversion, Input, Mp4OutputFormat, Output, VideoSampleSink } from "mediabunny";
 import type { Engine } from "./engine/client";
-import type { Look } from "./camera";
+import type { Look } from "./engine/protocol";
 
 const LONGEST = 1920;
 
@@ -50,7 +50,7 @@ export class Film {
           [canvas.width, canvas.height] = [width!, height!];
           sample.draw(canvas.getContext("2d")!, 0, 0, width!, height!);
           const bitmap = canvas.transferToImageBitmap();
-          const painted = await this.engine.ask("frame", { ...look, bitmap }, [bitmap]);
+          const painted = await this.engine.ask("frame", { look, bitmap }, [bitmap]);
           canvas.getContext("2d")!.putImageData(new ImageData(painted.rgba, width!, height!), 0, 0);
           return canvas;
         },

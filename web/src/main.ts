@@ -7,9 +7,10 @@ import { keepForOffline } from "./offline";
 import { Painting } from "./painting";
 import { drawSample } from "./sample";
 import { savePicture, withProgress } from "./saving";
-import { Styles } from "./styles";
+import { Styles, fileName } from "./styles";
 import { download, element, lineOf, say } from "./ui/elements";
 import { takeFiles } from "./ui/intake";
+import { Sliders } from "./ui/sliders";
 import { Stage } from "./ui/stage";
 import { Strip } from "./ui/strip";
 
@@ -19,7 +20,7 @@ const styles = new Styles(engine, root);
 const stage = new Stage();
 const strip = new Strip((key) => void choose(key));
 const camera = new Camera(engine, stage);
-const strength = element<HTMLInputElement>("strength");
+const sliders = new Sliders(move);
 let runtime: Runtime = { device: "WASM", threads: 1 };
 let name = "sample";
 let film: Blob | undefined;
@@ -36,7 +37,7 @@ const painting = new Painting(engine, styles, {
 
 function status(painted: Painted, fps = 0): void {
   const threads = painted.device === "WASM" ? `, ${runtime.threads} thread${runtime.threads > 1 ? "s" : ""}` : "";
-  const each = `${painted.ms.toFixed(0)} ms a frame at ${painted.width} × ${painted.height}`;
+  const each = `${painted.ms.toFixed(0)}\u00a0ms a frame at ${painted.width} × ${painted.height}`;
   element("status").textContent = `${painted.device}${threads} · ${each}${fps ? ` · ${fps.toFixed(1)} frames a second` : ""}`;
 }
 
@@ -47,20 +48,22 @@ async function choose(key: string): Promise<void> {
   element("title").textContent = one.title;
   element("about").textContent = [one.painting, one.license].filter(Boolean).join(" · ");
   try {
-    const card = await styles.open(key);
-    strength.max = String(card.strongest);
-    element("ends").hidden = card.strongest !== 1.5;
+    await fit();
     move();
   } catch (error) {
     say(lineOf(error));
   }
 }
 
+/** Let the sliders go as far as the style and the picture do. */
+async function fit(): Promise<void> {
+  const card = await styles.open(painting.key);
+  sliders.fit(card, painting.moving || camera.open ? 0 : painting.longest);
+  [painting.strength, painting.brush] = [sliders.strength, sliders.brush];
+}
+
 function move(): void {
-  painting.strength = Number(strength.value);
-  const shown = `${Math.round(100 * painting.strength)} %`;
-  element("amount").textContent = shown;
-  strength.setAttribute("aria-valuetext", shown);
+  [painting.strength, painting.brush] = [sliders.strength, sliders.brush];
   if (!camera.open) painting.update();
 }
 
@@ -72,20 +75,22 @@ async function show(source: Blob | ImageBitmap, called: string, theFilm?: Blob):
   stage.showPhoto(own, width, height);
   if (source instanceof Blob) own.close();
   await engine.ask("photo", { source }, source instanceof Blob ? [] : [source]);
-  [name, film, painting.longest] = [called.replace(/\.[^.]*$/, ""), theFilm, Math.max(width, height)];
+  [name, film] = [called.replace(/\.[^.]*$/, ""), theFilm];
+  [painting.longest, painting.moving] = [Math.max(width, height), theFilm !== undefined];
   element("png").textContent = film ? "Save the video" : "Save as PNG";
   element("jpeg").hidden = film !== undefined;
   const pixels = (width * height) / 1e6;
   element("size").textContent = `${width} × ${height}${pixels >= 1 ? `, ${pixels.toFixed(1)} megapixels` : ""}`;
+  if (painting.key) await fit();
 }
 
 async function take(file: File): Promise<void> {
   say("");
   try {
     if (/\.onnx$/i.test(file.name)) {
-      const key = await styles.add(file);
-      strip.add(key, styles.listed.get(key)!.title, true);
-      await choose(key);
+      const added = await styles.add(file);
+      for (const one of added.toReversed()) strip.add(one.name, one.title, true);
+      await choose(added[0]!.name);
       void painting.fillStrip();
       return;
     }
@@ -101,12 +106,13 @@ async function take(file: File): Promise<void> {
 
 async function save(type: string): Promise<void> {
   say("");
-  const called = `${name}-${painting.key.replace(/^own:|\.onnx$/g, "")}`;
-  if (!film) return savePicture(engine, painting.key, painting.strength, called, type);
+  const called = `${name}-${fileName(painting.key)}`;
+  const look = styles.look(painting.key, painting.strength);
+  if (!film) return savePicture(engine, look, await painting.firstSide(), called, type);
   const { Film } = await import("./film");
   const job = new Film(engine, film);
   await withProgress("Painting every frame", () => job.stop(), async (report) => {
-    const made = await job.paint({ key: painting.key, strength: painting.strength }, report);
+    const made = await job.paint(look, report);
     if (made) download(made, `${called}.mp4`);
   });
 }
@@ -115,7 +121,7 @@ async function openCamera(): Promise<void> {
   say("");
   setLive(true);
   try {
-    await camera.start(() => ({ key: painting.key, strength: painting.strength }), (fps, painted) => status(painted, fps));
+    await camera.start(() => styles.look(painting.key, painting.strength), (fps, painted) => status(painted, fps));
   } catch (error) {
     say(lineOf(error));
     closeCamera();
@@ -130,6 +136,7 @@ function closeCamera(): void {
 function setLive(live: boolean): void {
   for (const id of ["start", "save"]) element(id).hidden = live;
   element("live").hidden = !live;
+  element("brushing").hidden ||= live;
 }
 
 async function snap(): Promise<void> {
@@ -153,7 +160,7 @@ function record(): void {
   if (recording) camera.stopRecording();
   else {
     camera.record((made, extension) => {
-      download(made, `camera-${painting.key}.${extension}`);
+      download(made, `camera-${fileName(painting.key)}.${extension}`);
       button.textContent = "Record";
       button.setAttribute("aria-pressed", "false");
     });
@@ -164,7 +171,6 @@ function record(): void {
 
 function listen(): void {
   takeFiles((file) => void take(file));
-  strength.addEventListener("input", move);
   element("png").addEventListener("click", () => void save("image/png"));
   element("jpeg").addEventListener("click", () => void save("image/jpeg"));
   element("camera").addEventListener("click", () => void openCamera());
@@ -172,6 +178,7 @@ function listen(): void {
   element("record").addEventListener("click", record);
   element("leave").addEventListener("click", () => {
     closeCamera();
+    void fit();
     painting.update();
   });
   element("camera").hidden = !navigator.mediaDevices?.getUserMedia;

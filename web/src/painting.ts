@@ -1,5 +1,6 @@
 /** Keeps the shown painting up to date: coarse while something is dragged, finer once it rests, then the strip. */
 
+import { NEAR, firstSide } from "./brush";
 import type { Engine } from "./engine/client";
 import type { Painted } from "./engine/protocol";
 import type { Styles } from "./styles";
@@ -7,14 +8,17 @@ import type { Styles } from "./styles";
 /** Longer sides: of the strip's pictures, of a painting under a moving slider, of one at rest. */
 const THUMB = 240;
 const QUICK = [320, 480, 640, 960] as const;
-const FINE = 960;
-const NEAR = 1.42;
+const [FINE, FINEST] = [960, 1400];
 const REST = 220;
 /** Milliseconds within which a moving slider is to be answered. */
 const QUICK_ENOUGH = 120;
+/** Milliseconds that a painting at rest may take: the next one has to wait for it. */
+const PATIENCE = 8000;
+/** A painting is replaced by one that is this many times as large at least. */
+const MORE = 1.1;
 
 export interface Shown {
-  painting(painted: Painted, side: number): void;
+  painting(painted: Painted): void;
   thumb(key: string, painted: Painted): void;
   busy(busy: boolean): void;
   failed(error: unknown): void;
@@ -23,8 +27,14 @@ export interface Shown {
 export class Painting {
   key = "";
   strength = 1;
+  /** In octaves from auto. */
+  brush = 0;
   longest = 0;
-  private pace = 1;
+  /** Whether it is a film's picture: films are painted at once. */
+  moving = false;
+  private pace = 0;
+  /** Milliseconds a pixel, as last seen. */
+  private cost = 0;
   private asked = 0;
   private running = false;
   private timer = 0;
@@ -47,29 +57,30 @@ export class Painting {
       if (round !== this.round) return;
       try {
         await this.styles.open(key);
-        this.shown.thumb(key, await this.engine.ask("paint", { key, strength: 1, side: THUMB }));
+        const request = { look: this.styles.look(key, 1), side: THUMB, first: Infinity };
+        this.shown.thumb(key, await this.engine.ask("paint", request));
       } catch (error) {
         this.shown.failed(error);
       }
     }
   }
 
-  /** The longer side at which strokes have the size that the network was trained for. */
-  async fineSide(): Promise<number> {
-    const card = await this.styles.open(this.key);
-    const first = 3 * Math.max(card.train_size, 256);
-    return this.longest < NEAR * first ? this.longest : first || FINE;
+  /** The longer side of the first octave of the whole photo. */
+  async firstSide(): Promise<number> {
+    return this.moving ? Infinity : firstSide(await this.styles.open(this.key), this.longest, this.brush);
   }
 
   private async run(): Promise<void> {
     this.running = true;
     this.shown.busy(true);
+    let quick = 0;
     try {
       for (let seen = -1; seen !== this.asked; ) {
         seen = this.asked;
-        await this.paint(QUICK[this.pace]!, seen, true);
+        quick = Math.min(QUICK[this.pace]!, await this.firstSide());
+        await this.paint(quick, Infinity, seen, true);
       }
-      this.timer = window.setTimeout(() => void this.rest(this.asked), REST);
+      this.timer = window.setTimeout(() => void this.rest(this.asked, quick), REST);
     } catch (error) {
       this.shown.failed(error);
     }
@@ -77,22 +88,37 @@ export class Painting {
     this.shown.busy(false);
   }
 
-  private async rest(seen: number): Promise<void> {
+  private async rest(seen: number, quick: number): Promise<void> {
     this.shown.busy(true);
     try {
-      await this.paint(await this.fineSide(), seen, false);
+      const first = await this.firstSide();
+      for (let side = quick; seen === this.asked; ) {
+        // The first painting of all is slow; the next one tells better what a finer one costs.
+        const fine = this.fineSide(first);
+        const next = Math.min(fine, Math.sqrt(PATIENCE / this.cost));
+        if (next <= side || (next < fine && next < MORE * side)) break;
+        await this.paint(next, first, seen, false);
+        side = next;
+      }
     } catch (error) {
       this.shown.failed(error);
     }
     this.shown.busy(false);
   }
 
-  private async paint(side: number, seen: number, quick: boolean): Promise<void> {
+  /** The longer side of what is looked at: strokes are to be as large in it as in the whole photo. */
+  private fineSide(first: number): number {
+    const side = this.longest < NEAR * first ? this.longest : first < FINE / NEAR ? FINE : first;
+    return Math.min(side, this.longest, FINEST);
+  }
+
+  private async paint(side: number, first: number, seen: number, quick: boolean): Promise<void> {
     const { key, strength } = this;
     await this.styles.open(key);
-    const painted = await this.engine.ask("paint", { key, strength, side });
+    const painted = await this.engine.ask("paint", { look: this.styles.look(key, strength), side, first });
     if (quick) this.learn(painted.ms);
-    if (seen === this.asked || quick) this.shown.painting(painted, side);
+    this.cost = painted.ms / (painted.width * painted.height);
+    if (seen === this.asked || quick) this.shown.painting(painted);
   }
 
   private learn(ms: number): void {

@@ -1,6 +1,7 @@
 /** Saving: the whole picture or film, with progress and a way to stop. */
 
 import type { Engine } from "./engine/client";
+import type { Look } from "./engine/protocol";
 import { download, element, lineOf, say } from "./ui/elements";
 
 const QUALITY = 0.95;
@@ -25,10 +26,10 @@ export async function withProgress(doing: string, stop: () => void, work: (repor
   }
 }
 
-/** Paint the photo at its own size and download it. */
-export async function savePicture(engine: Engine, key: string, strength: number, name: string, type: string): Promise<void> {
+/** Paint the photo at its own size, its first octave at the side `first`, and download it. */
+export async function savePicture(engine: Engine, look: Look, first: number, name: string, type: string): Promise<void> {
   await withProgress("Painting at full size", () => engine.stop(), async (report) => {
-    const blob = await engine.ask("full", { key, strength, type, quality: QUALITY }, [], report);
+    const blob = await engine.ask("full", { look, first, type, quality: QUALITY }, [], report);
     if (blob) download(blob, `${name}.${type === "image/png" ? "png" : "jpg"}`);
   });
 }

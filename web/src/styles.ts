@@ -1,6 +1,7 @@
 /** The styles that the page knows: those that came with it, and those that were dropped on it. */
 
 import type { Engine } from "./engine/client";
+import type { Look } from "./engine/protocol";
 import type { Card } from "./onnx/forms";
 
 export interface Listed {
@@ -8,11 +9,16 @@ export interface Listed {
   title: string;
   painting: string;
   license: string;
-  file?: string;
+  /** The file of its model, and which of the model's styles it is. */
+  file: string;
+  style: number;
 }
+
+const OWN = "own:";
 
 export class Styles {
   readonly listed = new Map<string, Listed>();
+  /** Models by their files; those that were dropped here begin with OWN. */
   private readonly opened = new Map<string, Promise<Card>>();
 
   constructor(private readonly engine: Engine, private readonly root: string) {}
@@ -26,33 +32,53 @@ export class Styles {
     return found;
   }
 
-  /** Open a style in the worker, once. Rejects with a readable line. */
+  /** Open the model of a style in the worker, once. Rejects with a readable line. */
   open(key: string): Promise<Card> {
-    let card = this.opened.get(key);
+    const { file, title } = this.listed.get(key)!;
+    let card = this.opened.get(file);
     if (!card) {
-      card = this.fetch(key);
-      this.opened.set(key, card);
-      card.catch(() => this.opened.delete(key));
+      card = this.fetch(file, title);
+      this.opened.set(file, card);
+      card.catch(() => this.opened.delete(file));
     }
     return card;
   }
 
-  /** Take in an .onnx file; returns its key. Rejects with a readable line. */
-  async add(file: File): Promise<string> {
-    const key = `own:${file.name}`;
-    const card = await this.engine.ask("style", { key, file: await file.arrayBuffer(), source: file.name });
-    const title = titleOf(file.name.replace(/\.onnx$/i, ""));
-    this.listed.set(key, { name: key, title, painting: card.painting, license: card.license });
-    this.opened.set(key, Promise.resolve(card));
-    return key;
+  /** What the engine is told of a style. */
+  look(key: string, strength: number): Look {
+    const { file, style } = this.listed.get(key)!;
+    return { model: file, style, strength };
   }
 
-  private async fetch(key: string): Promise<Card> {
-    const one = this.listed.get(key)!;
-    const response = await fetch(`${this.root}styles/${one.file}`);
-    if (!response.ok) throw new Error(`${one.title} could not be loaded.`);
-    return this.engine.ask("style", { key, file: await response.arrayBuffer(), source: one.file! });
+  /** Take in an .onnx file; returns its styles. Rejects with a readable line. */
+  async add(file: File): Promise<Listed[]> {
+    const model = OWN + file.name;
+    const card = await this.engine.ask("model", { key: model, file: await file.arrayBuffer(), source: file.name });
+    this.opened.set(model, Promise.resolve(card));
+    const own = file.name.replace(/\.onnx$/i, "");
+    const several = card.styles.length > 0;
+    const added = (several ? card.styles : [own]).map((one, style) => ({
+      name: several ? `${model}:${one}` : model,
+      title: titleOf(one),
+      painting: card.painting,
+      license: card.license,
+      file: model,
+      style,
+    }));
+    for (const one of added) this.listed.set(one.name, one);
+    return added;
   }
+
+  private async fetch(file: string, title: string): Promise<Card> {
+    const response = await fetch(`${this.root}styles/${file}`);
+    if (!response.ok) throw new Error(`${title} could not be loaded.`);
+    return this.engine.ask("model", { key: file, file: await response.arrayBuffer(), source: file });
+  }
+}
+
+/** A style's key as a part of a file's name. */
+export function fileName(key: string): string {
+  return key.replace(OWN, "").replace(".onnx", "").replace(/[^\p{L}\p{N}_.-]+/gu, "-");
 }
 
 /** "great_wave" as people write it. */

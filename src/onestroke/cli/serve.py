@@ -1,17 +1,27 @@
-"""onestroke serve: pictures in, paintings out, over HTTP."""
+"""onestroke serve: pictures in, paintings out, over HTTP; and the page, which paints in the browser."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
-from collections.abc import Sequence
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onestroke.errors import ConfigError, because
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from onestroke.service.site import Site
+
 EXAMPLES = """
-  onestroke serve                                      # every bundled style, http://127.0.0.1:8000/docs
+  onestroke serve                                      # every bundled style: a page at http://127.0.0.1:8000, the API at /docs
   onestroke serve great_wave my.onnx --port 9000
   curl --data-binary @photo.jpg "http://127.0.0.1:8000/stylize?style=great_wave" -o painted.jpg
 """
@@ -35,8 +45,6 @@ def main(arguments: Sequence[str]) -> int:
 
     _check_free(flags.host, flags.port)
 
-    import uvicorn
-
     from onestroke import bundled
     from onestroke.inference.stylizer import Stylizer
     from onestroke.service.app import create_app
@@ -55,11 +63,26 @@ def main(arguments: Sequence[str]) -> int:
     token = os.environ.get("ONESTROKE_TOKEN", "")
     if flags.host not in ("127.0.0.1", "localhost", "::1") and not token:
         print("everyone who reaches this address may use it: set ONESTROKE_TOKEN to ask for a token", flush=True)
-    uvicorn.run(
-        create_app(stylizers, limits, token), host=flags.host, port=flags.port, log_level="warning", server_header=False,
-        timeout_graceful_shutdown=int(flags.seconds) + 1,
-    )  # fmt: skip
+    _serve(flags, named, lambda site: create_app(stylizers, limits, token, site))
     return 0
+
+
+def _serve(flags: argparse.Namespace, named: Sequence[str], app: Callable[[Site], FastAPI]) -> None:
+    """The service, with the page of the same styles beside it, until a signal ends it."""
+    import uvicorn
+
+    from onestroke.page import folder, server
+    from onestroke.service.site import Site
+
+    # uvicorn, when it has ended well, raises what ended it once more; the folder is to be removed then too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    with tempfile.TemporaryDirectory(prefix="onestroke-page-") as place:
+        folder.write(Path(place), named)
+        site = Site(Path(place), server.HEADERS, server.Files.extensions_map)
+        uvicorn.run(
+            app(site), host=flags.host, port=flags.port, log_level="warning", server_header=False,
+            timeout_graceful_shutdown=int(flags.seconds) + 1,
+        )  # fmt: skip
 
 
 def _check_free(host: str, port: int) -> None:

@@ -1,8 +1,9 @@
 """The web form of a model: the same pictures, from a graph that browsers run without leaving the GPU. Never imports torch.
 
 Three things stand between an ordinary file and a browser. An input with a default value is hidden there, so `strength` is
-asked for. WebGPU has no kernels that move uint8, so pixels are cast before they are arranged, and back at the very end. And
-an `If` sends both its branches to the CPU, so the blend with the photo is arithmetic.
+asked for, and `styles` too where a model has several. WebGPU has no kernels that move uint8, so pixels are cast before they
+are arranged, and back at the very end. And an `If` sends both its branches to the CPU, so the blend with the photo is
+arithmetic.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from onestroke.card import ModelCard
 from onestroke.errors import ModelError, because
 from onestroke.files import replacing
 
-IMAGE, STRENGTH, PAINTED, OUTPUT = "image", "strength", "painted", "stylized"
+IMAGE, STRENGTH, STYLES, PAINTED, OUTPUT = "image", "strength", "styles", "painted", "stylized"
 HALF = 0.5  # what levels are raised by before they are cut to whole numbers
 
 
@@ -46,7 +47,7 @@ def read(source: Path) -> tuple[onnx.ModelProto, ModelCard]:
 
 
 def to_web(model: onnx.ModelProto, card: ModelCard, source: str) -> onnx.ModelProto:
-    """The web form of `model`, which stays as it is: `image` and `strength` in, `stylized` out, shapes and card as before.
+    """The web form of `model`, which stays as it is: shapes and card as before, and no input that may be left out.
 
     A model that has this form already is returned as a copy. Raises ModelError, naming `source`, for a graph that is not
     built as `onestroke export` builds them.
@@ -54,7 +55,7 @@ def to_web(model: onnx.ModelProto, card: ModelCard, source: str) -> onnx.ModelPr
     web = onnx.ModelProto()
     web.CopyFrom(model)
     graph = web.graph
-    _ask_for_strength(graph)
+    _ask_for_all(graph)
     if any(node.op_type == "If" for node in graph.node):
         _cast_first(graph)
         solid = next((numpy_helper.to_array(value) for value in graph.initializer if value.name == "solid"), None)
@@ -70,9 +71,9 @@ def to_web(model: onnx.ModelProto, card: ModelCard, source: str) -> onnx.ModelPr
     return web
 
 
-def _ask_for_strength(graph: onnx.GraphProto) -> None:
-    """Take the default away from `strength`."""
-    kept = [value for value in graph.initializer if value.name != STRENGTH]
+def _ask_for_all(graph: onnx.GraphProto) -> None:
+    """Take the defaults away from `strength` and `styles`."""
+    kept = [value for value in graph.initializer if value.name not in (STRENGTH, STYLES)]
     del graph.initializer[:]
     graph.initializer.extend(kept)
     if STRENGTH not in {value.name for value in graph.input}:

@@ -36,8 +36,9 @@ class Model:
         styles: how much of each of the card's styles (see `mix`); None: the first one.
         """
         feed = {"image": as_input(images, self.card), "strength": np.asarray(strength, np.float32)}
-        if styles is not None:
-            feed["styles"] = styles
+        weights = mix("", self.card) if styles is None else styles
+        if weights is not None:
+            feed["styles"] = weights
         painted = levels(self.session.run(["stylized"], feed)[0], self.card)
         if painted.shape != images.shape:
             raise ModelError(f"{self.card.name}: paints {list(images.shape)} as {list(painted.shape)}; export it again")
@@ -45,12 +46,12 @@ class Model:
 
 
 def mix(text: str, card: ModelCard) -> NDArray[np.float32] | None:
-    """ "a:0.7,b:0.3", or "a" alone, as the weight of each of the card's styles [S]; "" is None, the first style.
+    """ "a:0.7,b:0.3", or "a" alone, as the weight of each of the card's styles [S]; "" is the first; None where there is one.
 
     Raises ConfigError for a style that the model lacks, and for weights that are negative or do not add up to 1.
     """
     if not text:
-        return None
+        return np.eye(1, len(card.styles), dtype=np.float32)[0] if card.styles else None
     known = card.styles or [card.name]
     weights = dict.fromkeys(known, 0.0)
     for part in text.split(","):

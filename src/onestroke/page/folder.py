@@ -33,22 +33,31 @@ def write(folder: Path, models: Sequence[str | Path], *, overwrite: bool = False
     files = {path.stem: path for path in map(bundled.path, models or bundled.names())}
     try:
         shutil.copytree(BUILT, folder, dirs_exist_ok=True)
-        listed = [_write_style(folder, name, path) for name, path in files.items()]
+        listed = [entry for name, path in files.items() for entry in _write_model(folder, name, path)]
         with replacing(folder / STYLES / LIST) as temporary:
             temporary.write_text(json.dumps(listed, indent=1), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
-    return list(files)
+    return [str(entry["name"]) for entry in listed]
 
 
-def _write_style(folder: Path, name: str, path: Path) -> dict[str, str]:
-    """One style in its web form; returns its entry in the list that the page reads."""
+def _write_model(folder: Path, name: str, path: Path) -> list[dict[str, str | int]]:
+    """One model in its web form; returns the entries of its styles in the list that the page reads."""
     card = convert_file(path, folder / STYLES / f"{name}.onnx")
-    title = re.sub(r"\b[ivx]+$", lambda number: number[0].upper(), name.replace("_", " "))  # Composition VII
-    return {
-        "name": name,
-        "title": title[:1].upper() + title[1:],
-        "painting": card.painting,
-        "license": card.license,
-        "file": f"{name}.onnx",
-    }
+    return [
+        {
+            "name": f"{name}:{style}" if card.styles else name,
+            "title": _title(style),
+            "painting": card.painting,
+            "license": card.license,
+            "file": f"{name}.onnx",
+            "style": place,
+        }
+        for place, style in enumerate(card.styles or [name])
+    ]
+
+
+def _title(name: str) -> str:
+    """As people write it: composition_vii is Composition VII."""
+    title = re.sub(r"\b[ivx]+$", lambda number: number[0].upper(), name.replace("_", " "))
+    return title[:1].upper() + title[1:]

@@ -19,14 +19,15 @@ from starlette.requests import ClientDisconnect
 
 from onestroke.inference.stylizer import Stylizer
 from onestroke.service.limits import Limits, Refused
+from onestroke.service.site import Site
 from onestroke.service.studio import KINDS, Order, Studio
 
 _BODY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _FORM: dict[str, Any] = {"schema": {"type": "object", "properties": {"picture": _BODY["schema"]}}}
 
 
-def create_app(stylizers: Mapping[str, Stylizer], limits: Limits, token: str = "") -> FastAPI:
-    """The application. `token`: what `Authorization: Bearer` must hold; empty: nobody is asked."""
+def create_app(stylizers: Mapping[str, Stylizer], limits: Limits, token: str = "", site: Site | None = None) -> FastAPI:
+    """The application. `token`: what `Authorization: Bearer` must hold; empty: nobody is asked. `site`: for all, at "/"."""
     studio = Studio(stylizers, limits)
     registry = CollectorRegistry()
     answers = Counter("onestroke_answers", "Answers by status of HTTP", ["status"], registry=registry)
@@ -92,6 +93,8 @@ def create_app(stylizers: Mapping[str, Stylizer], limits: Limits, token: str = "
         seconds.observe(time.monotonic() - began)
         return Response(painted, media_type=f"image/{kind.lower()}")
 
+    if site is not None:
+        app.mount("/", site)  # last: whatever is not of the service itself
     return app
 
 

@@ -3,13 +3,12 @@
  * where a picture does not fit the network at once. Memory holds the photo, the result and one picture a third of its size.
  */
 
+import { NEAR } from "../brush";
+import type { Look } from "./protocol";
 import { MARGIN, type Pixels, type Statistics, Style, crop, mirrored } from "./style";
 import { blurred } from "./blur";
 import { grainAt } from "./grain";
 
-const AUTO_CROPS = 3;
-const LEAST_CROP = 256;
-const NEAR = 1.42;
 const STEP = 1.74;
 const DETAIL = 0.8;
 const OVER = 0.25;
@@ -29,9 +28,9 @@ export class Stopped extends Error {}
 
 export type Report = (share: number) => void | Promise<void>;
 
-/** The sizes at which a photo is painted, the last its own. */
-export function sizes(own: Size, trainSize: number): Size[] {
-  const ratio = Math.max(own.width, own.height) / (AUTO_CROPS * Math.max(trainSize, LEAST_CROP));
+/** The sizes at which a photo is painted, the last its own; `first`: the longer side of the first octave. */
+export function sizes(own: Size, first: number): Size[] {
+  const ratio = Math.max(own.width, own.height) / first;
   if (ratio < NEAR) return [own];
   const octaves = Math.max(1, Math.trunc(Math.log(ratio) / Math.log(STEP)));
   const shares = Array.from({ length: octaves }, (_, step) => ratio ** (step / octaves - 1));
@@ -43,8 +42,14 @@ export function sizes(own: Size, trainSize: number): Size[] {
 }
 
 /** Paint `photo` at its own size. `report` is told the share done, and throws Stopped to end the work. */
-export async function paintInOctaves(photo: ImageBitmap, style: Style, strength: number, report: Report): Promise<OffscreenCanvas> {
-  const steps = strength === 0 ? [{ width: photo.width, height: photo.height }] : sizes(photo, style.card.train_size);
+export async function paintInOctaves(
+  photo: ImageBitmap | OffscreenCanvas,
+  style: Style,
+  look: Look,
+  first: number,
+  report: Report,
+): Promise<OffscreenCanvas> {
+  const steps = sizes(photo, look.strength === 0 ? Infinity : first);
   const total = steps.reduce((sum, size) => sum + size.width * size.height, 0);
   let done = 0;
   let before: OffscreenCanvas | undefined;
@@ -54,7 +59,7 @@ export async function paintInOctaves(photo: ImageBitmap, style: Style, strength:
     const now = last && size.width === photo.width ? photo : reduced(photo, size);
     const octave = new Octave(now, size, painting, before);
     const advance = (pixels: number) => report(Math.min(1, (done += pixels) / total));
-    painting = await paintOctave(octave, style, strength, advance);
+    painting = await paintOctave(octave, style, look, advance);
     before = last ? undefined : (now as OffscreenCanvas);
   }
   return painting!;
@@ -111,41 +116,41 @@ interface Box extends Size {
   top: number;
 }
 
-async function paintOctave(octave: Octave, style: Style, strength: number, advance: Report): Promise<OffscreenCanvas> {
+async function paintOctave(octave: Octave, style: Style, look: Look, advance: Report): Promise<OffscreenCanvas> {
   const { width, height } = octave.size;
   const result = canvas(octave.size);
   const context = result.getContext("2d", { willReadFrequently: true })!;
   if (width * height <= AT_ONCE) {
     const all = { left: 0, top: 0, width, height };
-    const over = await style.paint(octave.guide(all), strength);
+    const over = await style.paint(octave.guide(all), look);
     octave.keepCoarse(over, all);
     context.putImageData(new ImageData(over.data, width, height), 0, 0);
     await advance(width * height);
     return result;
   }
-  const statistics = await measure(octave, style, strength);
+  const statistics = await measure(octave, style, look);
   for (const own of grid(octave.size)) {
-    const over = await paintPart(octave, style, strength, statistics, own);
+    const over = await paintPart(octave, style, look, statistics, own);
     context.putImageData(new ImageData(over.data, own.width, own.height), own.left, own.top);
     await advance(own.width * own.height);
   }
   return result;
 }
 
-async function paintPart(octave: Octave, style: Style, strength: number, statistics: Statistics, own: Box): Promise<Pixels> {
+async function paintPart(octave: Octave, style: Style, look: Look, statistics: Statistics, own: Box): Promise<Pixels> {
   const part = grown(own, octave.size, style);
   const left = part.left === 0 ? MARGIN : 0;
   const top = part.top === 0 ? MARGIN : 0;
   const right = part.left + part.width === octave.size.width ? MARGIN : 0;
   const bottom = part.top + part.height === octave.size.height ? MARGIN : 0;
   const framed = mirrored(octave.guide(part), left, top, right, bottom);
-  const over = crop(await style.paintTile(framed, strength, statistics), left, top, part.width, part.height);
+  const over = crop(await style.paintTile(framed, look, statistics), left, top, part.width, part.height);
   octave.keepCoarse(over, part);
   return crop(over, own.left - part.left, own.top - part.top, own.width, own.height);
 }
 
 /** Samples in even steps over the picture stand for all of it: so no tile differs from its neighbors. */
-function measure(octave: Octave, style: Style, strength: number): Promise<Statistics> {
+function measure(octave: Octave, style: Style, look: Look): Promise<Statistics> {
   const { width, height } = octave.size;
   const side = { width: Math.min(SAMPLE, width), height: Math.min(SAMPLE, height) };
   const columns = Math.max(1, Math.round(Math.sqrt((SAMPLES * width) / height)));
@@ -154,7 +159,7 @@ function measure(octave: Octave, style: Style, strength: number): Promise<Statis
     left: Math.round(((width - side.width) * ((i % columns) + 0.5)) / columns),
     top: Math.round(((height - side.height) * (Math.floor(i / columns) + 0.5)) / rows),
   }));
-  return style.measure(places.map((place) => octave.guide({ ...place, ...side })), strength);
+  return style.measure(places.map((place) => octave.guide({ ...place, ...side })), look);
 }
 
 function grid(size: Size): Box[] {

@@ -6,9 +6,16 @@ export interface Painted {
   rgba: Uint8ClampedArray<ArrayBuffer>;
   width: number;
   height: number;
-  /** Milliseconds that the network took. */
+  /** Milliseconds that painting took. */
   ms: number;
   device: Runtime["device"];
+}
+
+/** A style as it is to be painted: its model, which of the model's styles, and how strongly. */
+export interface Look {
+  model: string;
+  style: number;
+  strength: number;
 }
 
 export interface Runtime {
@@ -19,11 +26,11 @@ export interface Runtime {
 export interface Requests {
   start: { request: { root: string; device: string }; reply: Runtime };
   photo: { request: { source: Blob | ImageBitmap }; reply: { width: number; height: number } };
-  style: { request: { key: string; file: ArrayBuffer; source: string }; reply: Card };
-  /** The photo at this longer side at most. */
-  paint: { request: { key: string; strength: number; side: number }; reply: Painted };
-  frame: { request: { key: string; strength: number; bitmap: ImageBitmap }; reply: Painted };
-  full: { request: { key: string; strength: number; type: string; quality: number }; reply: Blob | null };
+  model: { request: { key: string; file: ArrayBuffer; source: string }; reply: Card };
+  /** The photo at this longer side at most; `first`: the longer side of its first octave. */
+  paint: { request: { look: Look; side: number; first: number }; reply: Painted };
+  frame: { request: { look: Look; bitmap: ImageBitmap }; reply: Painted };
+  full: { request: { look: Look; first: number; type: string; quality: number }; reply: Blob | null };
 }
 
 export type Kind = keyof Requests;

@@ -1,6 +1,7 @@
 /** One model: paints pictures whole, measures samples of a large one, and paints its tiles. */
 
 import { type Card, measuringForm, open, tileForm, webForm } from "../onnx/forms";
+import type { Look } from "./protocol";
 import { device, leaveGpu, openSession, ort } from "./runtime";
 
 export interface Pixels {
@@ -37,28 +38,28 @@ export class Style {
   }
 
   /** Paint a picture of any size at once; where a GPU fails at it, in WebAssembly from then on. */
-  async paint(photo: Pixels, strength: number): Promise<Pixels> {
+  async paint(photo: Pixels, look: Look): Promise<Pixels> {
     try {
-      return await this.paintOnce(photo, strength);
+      return await this.paintOnce(photo, look);
     } catch (error) {
       if (!leaveGpu() && this.place === device()) throw error;
-      return this.paintOnce(photo, strength);
+      return this.paintOnce(photo, look);
     }
   }
 
-  private async paintOnce(photo: Pixels, strength: number): Promise<Pixels> {
+  private async paintOnce(photo: Pixels, look: Look): Promise<Pixels> {
     const beyond = (extent: number) => MARGIN + Math.max(0, this.card.minimum - extent - 2 * MARGIN);
     const framed = mirrored(photo, MARGIN, MARGIN, beyond(photo.width), beyond(photo.height));
-    const results = await (await this.session()).run(this.feed([framed], strength));
+    const results = await (await this.session()).run(this.feed([framed], look));
     const painted = await this.pixels(results["stylized"]!, framed.width, framed.height);
     return crop(painted, MARGIN, MARGIN, photo.width, photo.height);
   }
 
   /** The statistics of every norm over samples of a picture, all of one size. */
-  async measure(samples: Pixels[], strength: number): Promise<Statistics> {
+  async measure(samples: Pixels[], look: Look): Promise<Statistics> {
     const session = await openSession(measuringForm(this.file));
     const names = session.outputNames.filter((name) => name !== "stylized");
-    const results = await session.run(this.feed(samples, strength), names);
+    const results = await session.run(this.feed(samples, look), names);
     const kept: Statistics = {};
     for (const name of names) {
       const data = (await results[name]!.getData()) as Float32Array;
@@ -69,9 +70,9 @@ export class Style {
   }
 
   /** Paint a tile of a picture that has these statistics. */
-  async paintTile(tile: Pixels, strength: number, statistics: Statistics): Promise<Pixels> {
+  async paintTile(tile: Pixels, look: Look, statistics: Statistics): Promise<Pixels> {
     this.tiles ??= openSession(tileForm(this.file));
-    const results = await (await this.tiles).run({ ...this.feed([tile], strength), ...statistics });
+    const results = await (await this.tiles).run({ ...this.feed([tile], look), ...statistics });
     return this.pixels(results["stylized"]!, tile.width, tile.height);
   }
 
@@ -94,9 +95,13 @@ export class Style {
     return this.whole;
   }
 
-  private feed(images: Pixels[], strength: number): Record<string, ort.Tensor> {
+  private feed(images: Pixels[], look: Look): Record<string, ort.Tensor> {
     const image = this.card.io === "uint8" ? levels(images) : floats(images);
-    return { image, strength: new ort.Tensor("float32", Float32Array.of(strength), []) };
+    const strength = new ort.Tensor("float32", Float32Array.of(look.strength), []);
+    const { styles } = this.card;
+    if (!styles.length) return { image, strength };
+    const weights = Float32Array.from(styles, (_, place) => Number(place === look.style));
+    return { image, strength, styles: new ort.Tensor("float32", weights, [styles.length]) };
   }
 
   private async pixels(result: ort.Tensor, width: number, height: number): Promise<Pixels> {

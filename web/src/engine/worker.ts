@@ -1,12 +1,14 @@
 /** The worker: holds the photo and the open styles, and does one thing at a time. */
 
+import { readExif, withExif } from "./exif";
 import { type Size, Stopped, paintInOctaves, reduced } from "./octaves";
-import type { Answer, Call, Kind, Painted, Requests } from "./protocol";
+import type { Answer, Call, Kind, Look, Painted, Requests } from "./protocol";
 import { device, start } from "./runtime";
 import { type Pixels, Style, firstLine } from "./style";
 
-const styles = new Map<string, Style>();
+const models = new Map<string, Style>();
 let photo: ImageBitmap | undefined;
+let exif: Uint8Array<ArrayBuffer> | undefined;
 let stop = false;
 let queue: Promise<void> = Promise.resolve();
 
@@ -24,36 +26,41 @@ const handlers: Handlers = {
     }
     photo?.close();
     photo = next;
+    exif = source instanceof Blob ? await readExif(source) : undefined;
     return { width: photo.width, height: photo.height };
   },
 
-  async style({ key, file, source }) {
+  async model({ key, file, source }) {
     const style = await Style.open(file, source);
-    await styles.get(key)?.close();
-    styles.set(key, style);
+    await models.get(key)?.close();
+    models.set(key, style);
     return style.card;
   },
 
-  async paint({ key, strength, side }) {
-    return painted(find(key), pixels(thePhoto(), side), strength);
+  async paint({ look, side, first }) {
+    const from = thePhoto();
+    const size = within(from, side);
+    return timed(async () => pixels(await paintInOctaves(reduced(from, size), find(look), look, first, () => undefined)));
   },
 
-  async frame({ key, strength, bitmap }) {
-    const frame = pixels(bitmap, Math.max(bitmap.width, bitmap.height));
+  async frame({ look, bitmap }) {
+    const frame = pixels(reduced(bitmap, bitmap));
     bitmap.close();
-    return painted(find(key), frame, strength);
+    return timed(() => find(look).paint(frame, look));
   },
 
-  async full({ key, strength, type, quality }, id) {
+  async full({ look, first, type, quality }, id) {
     stop = false;
-    const style = find(key);
+    const style = find(look);
     try {
-      const result = await paintInOctaves(thePhoto(), style, strength, async (share) => {
+      const result = await paintInOctaves(thePhoto(), style, look, first, async (share) => {
         answer({ id, progress: share });
         await new Promise((resolve) => setTimeout(resolve)); // lets a message to stop come in
         if (stop) throw new Stopped();
       });
-      return await result.convertToBlob({ type, quality });
+      if (type === "image/png") keepTransparency(result, thePhoto());
+      const blob = await result.convertToBlob({ type, quality });
+      return exif && type === "image/jpeg" ? withExif(blob, exif) : blob;
     } catch (error) {
       if (error instanceof Stopped) return null;
       throw error;
@@ -86,16 +93,27 @@ function answer(message: Answer): void {
   self.postMessage(message, { transfer: pixels ? [pixels.buffer] : [] });
 }
 
-async function painted(style: Style, from: Pixels, strength: number): Promise<Painted> {
+async function timed(work: () => Promise<Pixels>): Promise<Painted> {
   const began = performance.now();
-  const { data, width, height } = await style.paint(from, strength);
+  const { data, width, height } = await work();
   return { rgba: data, width, height, ms: performance.now() - began, device: device() };
 }
 
-function pixels(from: ImageBitmap, side: number): Pixels {
-  const share = Math.min(1, side / Math.max(from.width, from.height));
-  const size: Size = { width: Math.max(1, Math.round(from.width * share)), height: Math.max(1, Math.round(from.height * share)) };
-  return reduced(from, size).getContext("2d")!.getImageData(0, 0, size.width, size.height);
+function pixels(from: OffscreenCanvas): Pixels {
+  return from.getContext("2d")!.getImageData(0, 0, from.width, from.height);
+}
+
+/** Give a painting the photo's alpha. */
+function keepTransparency(painting: OffscreenCanvas, from: ImageBitmap): void {
+  const context = painting.getContext("2d")!;
+  context.globalCompositeOperation = "destination-in";
+  context.drawImage(from, 0, 0);
+}
+
+/** The size of a photo whose longer side is `side` at most. */
+function within(own: Size, side: number): Size {
+  const share = Math.min(1, side / Math.max(own.width, own.height));
+  return { width: Math.max(1, Math.round(own.width * share)), height: Math.max(1, Math.round(own.height * share)) };
 }
 
 function thePhoto(): ImageBitmap {
@@ -103,8 +121,8 @@ function thePhoto(): ImageBitmap {
   return photo;
 }
 
-function find(key: string): Style {
-  const style = styles.get(key);
+function find({ model }: Look): Style {
+  const style = models.get(model);
   if (!style) throw new Error("This style is not loaded yet.");
   return style;
 }

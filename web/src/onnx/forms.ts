@@ -43,9 +43,9 @@ export function open(file: Uint8Array, source: string): { graph: Graph; card: Ca
   return { graph, card: card as unknown as Card };
 }
 
-/** Ask for `strength`, move pixels as floats, and blend by arithmetic; in place. A graph of that form stays as it is. */
+/** Ask for `strength` and `styles`, move pixels as floats, and blend by arithmetic; in place. A graph of that form stays as it is. */
 export function webForm(graph: Graph, source: string): void {
-  graph.constants = graph.constants.filter((one) => one.name !== "strength");
+  graph.constants = graph.constants.filter((one) => one.name !== "strength" && one.name !== "styles");
   if (!graph.inputs.some((one) => one.name === "strength")) graph.inputs.push(floatValue("strength", []));
   if (!graph.nodes.some((one) => one.op === "If")) return;
   castFirst(graph.nodes);

@@ -31,15 +31,21 @@ export class Stage {
     this.frame.style.setProperty("--ratio", String(width / height));
     const size = [Math.round(width * share), Math.round(height * share)] as const;
     if (this.before.width !== size[0] || this.before.height !== size[1]) [this.before.width, this.before.height] = size;
-    this.before.getContext("2d")!.drawImage(photo, 0, 0, ...size);
+    const context = this.before.getContext("2d")!;
+    context.clearRect(0, 0, ...size);
+    context.drawImage(photo, 0, 0, ...size);
   }
 
   showPainting(painted: Painted): void {
     if (this.after.width !== painted.width || this.after.height !== painted.height) {
       [this.after.width, this.after.height] = [painted.width, painted.height];
     }
-    const image = new ImageData(painted.rgba, painted.width, painted.height);
-    this.after.getContext("2d")!.putImageData(image, 0, 0);
+    const context = this.after.getContext("2d")!;
+    context.putImageData(new ImageData(painted.rgba, painted.width, painted.height), 0, 0);
+    // As transparent as the photo.
+    context.globalCompositeOperation = "destination-in";
+    context.drawImage(this.before, 0, 0, painted.width, painted.height);
+    context.globalCompositeOperation = "source-over";
   }
 
   set busy(busy: boolean) {

@@ -1,0 +1,75 @@
+"""Debian's chromium with the page in it, and a model of two styles."""
+
+import shutil
+import threading
+from urllib.parse import urlsplit
+
+import pytest
+from browsing import ready
+from moved import moved
+
+from onestroke.page import folder, server
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FAKE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+
+
+@pytest.fixture(scope="session")
+def launch():
+    """Opens chromium with further arguments; closes what it opened."""
+    playwright, opened = pytest.importorskip("playwright.sync_api"), []
+    if not CHROMIUM:
+        pytest.skip("needs chromium")
+    with playwright.sync_playwright() as started:
+
+        def one(*arguments):
+            opened.append(started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *arguments]))
+            return opened[-1]
+
+        yield one
+        for browser in opened:
+            browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser(launch):
+    return launch(*FAKE)
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory):
+    place = tmp_path_factory.mktemp("page") / "site"
+    folder.write(place, ["mosaic", "great_wave"])
+    with server.open_server(place) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield server.address(running)
+        running.shutdown()
+
+
+@pytest.fixture
+def page(browser, address):
+    """The page, ready; afterwards: it asked nobody else for anything, and nothing went wrong in it."""
+    context = browser.new_context(accept_downloads=True)
+    opened, asked, wrong = context.new_page(), [], []
+    context.on("request", lambda request: asked.append(request.url))
+    opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.goto(f"{address}?device=wasm")
+    ready(opened)
+    yield opened
+    context.close()
+    home = urlsplit(address).netloc
+    strangers = [url for url in asked if urlsplit(url).scheme in ("http", "https", "ws") and urlsplit(url).netloc != home]
+    assert not strangers and not wrong
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory):
+    """An untrained network of two styles, "wave" and "scream"."""
+    from onestroke.exporting.onnx import export, make_card
+    from onestroke.networks import registry
+
+    net = moved(registry.build("tiny", styles=2)).eval()
+    path = tmp_path_factory.mktemp("both") / "both.onnx"
+    export(net, make_card("both", "tiny", net, painting="two pictures", license="", styles=["wave", "scream"]), path)
+    return path
