@@ -10,7 +10,7 @@ import pytest
 
 from onestroke import files
 from onestroke.errors import ConfigError
-from onestroke.files import fitting, hidden, replacing
+from onestroke.files import fitting, hidden, replacing, unfinished
 from onestroke.locking import locked
 
 GONE = 2**22 + 1  # more than Linux numbers processes by default
@@ -23,10 +23,10 @@ def fresh():
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no asking for processes by number there")
 def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path):
-    left = tmp_path / f".a.png.{GONE}.part"
-    others = [
-        tmp_path / name for name in (f".b.png.{GONE}.part", f".a.png.{os.getppid()}.part", ".a.png.x.part", "a.png.1.part")
-    ]
+    left = unfinished(tmp_path / "a.png", GONE)
+    elsewhere = hidden(tmp_path / "a.png", f".00000000.{GONE}.part")  # by a process of another machine, which may be running
+    others = [elsewhere, unfinished(tmp_path / "b.png", GONE), unfinished(tmp_path / "a.png", os.getppid()),
+              *(tmp_path / name for name in (".a.png.x.part", f".a.png.{GONE}.part", "a.png.1.part"))]  # fmt: skip
     for path in (left, *others):
         path.write_text("half")
     with replacing(tmp_path / "a.png") as temporary:
