@@ -34,7 +34,7 @@ from onestroke.media.source import File, Numbered
 TRIES = 3
 # Pictures that a worker is given at once: the driver gives some thousand times a second, and many cores paint more.
 _AT_ONCE = 16
-_SECONDS = 0.2  # between two looks at whether to stop
+_SECONDS, _PATIENCE = 0.2, 5  # between two looks at whether to stop; for the pictures at hand when it does
 
 
 @dataclass(frozen=True)
@@ -81,30 +81,31 @@ class Cluster:
         waiting, left, stillborn = deque(_tasks(jobs, self.workers)), len(jobs), 0
         busy: dict[Any, tuple[Any, _Task | None]] = dict(hire() for _ in range(min(self.workers, len(waiting))))
         idle: list[Any] = []
-        while left:
-            while idle and waiting:
-                worker, given = idle.pop(), waiting.popleft()
-                busy[worker.do.remote(given.jobs)] = worker, given
-            ready, _ = ray.wait(list(busy), num_returns=1, timeout=_SECONDS)
-            if watch(0, None):
-                return
-            for call in ready:
-                worker, task = busy.pop(call)
-                try:
-                    results = ray.get(call) or []
-                    idle.append(worker)
-                except RayTaskError as error:  # of a worker that cannot open what it needs
-                    raise (error.cause if isinstance(error.cause, OnestrokeError) else error) from None
-                except RayError as error:  # the worker is gone, or its machine
-                    stillborn += task is None
-                    if stillborn > TRIES * self.workers:
-                        raise OnestrokeError(f"workers end before they begin ({_reason(error)})") from None
-                    results, again = _after_death(task, error)
-                    waiting += again
-                    busy |= [hire()]
-                left -= len(results)
-                yield from results
-        ray.get([worker.close.remote() for worker in idle], timeout=60)
+        try:
+            while left and not watch(0, None):
+                while idle and waiting:
+                    worker, given = idle.pop(), waiting.popleft()
+                    busy[worker.do.remote(given.jobs)] = worker, given
+                ready, _ = ray.wait(list(busy), num_returns=1, timeout=_SECONDS)
+                for call in ready:
+                    worker, task = busy.pop(call)
+                    try:
+                        results = ray.get(call) or []
+                        idle.append(worker)
+                    except RayTaskError as error:  # of a worker that cannot open what it needs
+                        raise (error.cause if isinstance(error.cause, OnestrokeError) else error) from None
+                    except RayError as error:  # the worker is gone, or its machine
+                        stillborn += task is None
+                        if stillborn > TRIES * self.workers:
+                            raise OnestrokeError(f"workers end before they begin ({_reason(error)})") from None
+                        results, again = _after_death(task, error)
+                        waiting += again
+                        busy |= [hire()]
+                    left -= len(results)
+                    yield from results
+        finally:
+            ends = [worker.close.remote() for worker in (*idle, *(worker for worker, _ in busy.values()))]
+            ray.wait(ends, num_returns=len(ends), timeout=_PATIENCE)
 
     def _hiring(
         self, jobs: Sequence[Job], settings: Settings, shared: Path | None

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from onestroke.errors import ConfigError
+from onestroke.errors import ConfigError, OnestrokeError
 from onestroke.inference.devices import CPU
 from onestroke.inference.stylizer import Stylizer
 from onestroke.inference.tiling.executor import MB
@@ -63,14 +63,18 @@ class Worker:
             )
         os.environ["OMP_NUM_THREADS"] = "1"
         free = free_memory() / 2 if order.device == CPU else _ON_GPU
-        self._folder = TemporaryDirectory(prefix="onestroke-")
-        model = Path(self._folder.name, order.name)
-        model.write_bytes(order.model)
         memory = order.memory or max(1, int(free / share / MB))
-        self._stylizer, self._settings = Stylizer(model, order.device, memory, order.style), order.settings
-        opened = self._stylizer.model
-        if opened.device == CPU != order.device:
-            raise ConfigError(f"device: a worker cannot use its GPU ({opened.note}); repair that, or use --device cpu")
+        self._settings, self._folder = order.settings, TemporaryDirectory(prefix="onestroke-")
+        try:
+            model = Path(self._folder.name, order.name)
+            model.write_bytes(order.model)
+            self._stylizer = Stylizer(model, order.device, memory, order.style)
+            opened = self._stylizer.model
+            if opened.device == CPU != order.device:
+                raise ConfigError(f"device: a worker cannot use its GPU ({opened.note}); repair that, or use --device cpu")
+        except OnestrokeError:
+            self.close()
+            raise
 
     def do(self, jobs: Sequence[Job]) -> list[Done]:
         """What became of each; one that fails stops no other."""
