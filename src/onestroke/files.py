@@ -101,6 +101,11 @@ def _parts(folder: Path) -> list[tuple[str, int]]:
     return []
 
 
+def look_again() -> None:
+    """Forget which temporary files lay in folders, since a process that wrote there has died meanwhile."""
+    _parts.cache_clear()
+
+
 def _runs(process: int) -> bool:
     """Whether there is such a process on this machine; True where that cannot be known."""
     if os.name == "nt":  # os.kill would end it
@@ -111,6 +116,8 @@ def _runs(process: int) -> bool:
         return False
     except OSError:
         return True
+    with suppress(OSError):  # one that has ended, and whose parent has not looked yet
+        return not re.search(r"\) Z [^)]*$", Path(f"/proc/{process}/stat").read_text(errors="replace"))
     return True
 
 

@@ -14,9 +14,10 @@ from onestroke.cli.main import run
 from onestroke.config.shard import Shard
 from onestroke.errors import ConfigError, OnestrokeError
 from onestroke.jobs import cloud
-from onestroke.jobs.engine import Done
+from onestroke.jobs.engine import Done, stylize_files
 from onestroke.jobs.failures import write_failures
 from onestroke.jobs.plan import plan
+from onestroke.jobs.settings import Settings
 from onestroke.samples import scenes
 
 
@@ -86,16 +87,13 @@ def test_nothing_is_replaced_unasked_and_resume_leaves_out_what_is_there(memory,
     assert memory.cat("/painted/0.png") != b"mine"
 
 
-def test_a_result_that_came_in_the_meantime_is_left(memory, folder, painter):
-    from onestroke.jobs.engine import stylize_files
-    from onestroke.jobs.settings import Settings
-
-    memory.put(str(folder), "/photos", recursive=True)
+def test_a_result_that_came_in_the_meantime_is_left(folder, tmp_path, painter):
     settings = Settings(resume=True)
-    jobs = plan(["memory://photos/0.png"], "memory://painted", "dots", settings=settings)
-    memory.pipe("/painted/0.png", b"another run's")
+    jobs = plan([str(folder / "0.png")], str(tmp_path / "out" / "0.png"), "dots", settings=settings)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "0.png").write_bytes(b"another run's")
     assert [done.error for done in stylize_files(painter, jobs, settings, lambda *_: False)] == [None]
-    assert memory.cat("/painted/0.png") == b"another run's"
+    assert (tmp_path / "out" / "0.png").read_bytes() == b"another run's"
 
 
 def test_names_in_a_store_do_not_lead_out_of_a_folder(memory):

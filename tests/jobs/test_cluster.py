@@ -118,10 +118,10 @@ def test_a_stopped_run_is_gone_on_with(ray, folder, wanted, tiny, tmp_path):
 class Frail(Worker):
     """One that dies over a picture."""
 
-    def do(self, jobs):
+    def do(self, jobs, again):
         if any(job.source.path.name == "poison.png" for job in jobs):
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().do(jobs)
+        return super().do(jobs, again)
 
 
 @pytest.mark.slow

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 from onestroke.errors import ConfigError, OnestrokeError, because
+from onestroke.jobs.job import Job
 from onestroke.media.source import File, Numbered, parse_path
-
-if TYPE_CHECKING:
-    from onestroke.jobs.job import Job
 
 # Stores where an object appears whole or not at all, which cannot be said of all that fsspec reaches.
 SCHEMES = ("s3", "gs", "memory")
@@ -68,13 +66,6 @@ def check(place: str) -> None:
         _open(place)
 
 
-def exists(place: str) -> bool:
-    """Whether there is such a file. Raises ConfigError where that cannot be known."""
-    with _failing(place, "looked for"):
-        store, path = _open(place)
-        return bool(store.exists(path))
-
-
 def put(file: Path, place: str) -> None:
     """Copy a local file there; it appears whole. Raises ConfigError."""
     with _failing(place, "written"):
@@ -83,8 +74,8 @@ def put(file: Path, place: str) -> None:
 
 
 def remove(place: str) -> None:
-    """Remove the file, which is there. Raises ConfigError."""
-    with _failing(place, "removed"):
+    """Remove the file, where there is one. Raises ConfigError."""
+    with _failing(place, "removed"), suppress(FileNotFoundError):
         store, path = _open(place)
         store.rm_file(path)
 

@@ -85,7 +85,7 @@ class Cluster:
             while left and not watch(0, None):
                 while idle and waiting:
                     worker, given = idle.pop(), waiting.popleft()
-                    busy[worker.do.remote(given.jobs)] = worker, given
+                    busy[worker.do.remote(given.jobs, given.deaths > 0)] = worker, given
                 ready, _ = ray.wait(list(busy), num_returns=1, timeout=_SECONDS)
                 for call in ready:
                     worker, task = busy.pop(call)

@@ -42,8 +42,7 @@ def _why(done: Done) -> str:
 
 def _write_in_store(place: str, lines: Sequence[str]) -> None:
     if not lines:
-        if cloud.exists(place):
-            cloud.remove(place)
+        cloud.remove(place)
         return
     with TemporaryDirectory(prefix="onestroke-") as folder:
         local = Path(folder, "failures.jsonl")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from onestroke.jobs import cloud
 from onestroke.media.source import File, Source
 from onestroke.media.target import parts_folder
 
@@ -41,9 +40,5 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether the target is there, whole. Raises ConfigError where a store does not say."""
-        return (
-            cloud.exists(self.target_url)
-            if self.target_url
-            else self.target.exists() and not parts_folder(self.target).exists()
-        )
+        """Whether the target is there, whole. A store is asked once for all jobs: once for each would cost as results do."""
+        return not self.target_url and self.target.exists() and not parts_folder(self.target).exists()

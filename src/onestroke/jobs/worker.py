@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from onestroke.errors import ConfigError, OnestrokeError
+from onestroke.files import look_again
 from onestroke.inference.devices import CPU
 from onestroke.inference.stylizer import Stylizer
 from onestroke.inference.tiling.executor import MB
@@ -76,8 +77,10 @@ class Worker:
             self.close()
             raise
 
-    def do(self, jobs: Sequence[Job]) -> list[Done]:
-        """What became of each; one that fails stops no other."""
+    def do(self, jobs: Sequence[Job], again: bool) -> list[Done]:
+        """What became of each; one that fails stops no other. again: another died over them, and may have left some."""
+        if again:
+            look_again()
         return list(stylize_files(self._stylizer, jobs, self._settings, lambda done, total: False))
 
     def close(self) -> None:
