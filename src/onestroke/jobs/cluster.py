@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -197,9 +196,6 @@ def _connect(address: str) -> bool:
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # `uv run` would send the working folder to every worker
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     known = address or os.environ.get("RAY_ADDRESS", "")
-    if not known:  # a cluster of our own listens at ports as well, and runs what it is sent
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray
 
     if ray.is_initialized():
@@ -208,5 +204,8 @@ def _connect(address: str) -> bool:
     try:
         ray.init(known or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if known else own))
     except Exception as error:  # ConnectionError, RuntimeError, ValueError, ...
-        raise ConfigError(f"address: no Ray cluster can be had at {known or 'this machine'} ({_reason(error)})") from None
+        where = known or "this machine"
+        raise ConfigError(
+            f"address: no Ray cluster at {where} lets us in ({_reason(error)}); if it wants a token, set RAY_AUTH_MODE=token"
+        ) from None
     return True
