@@ -191,3 +191,19 @@ def test_a_machine_that_lacks_something_does_not_begin(tiny, monkeypatch, wrong,
              "settings": Settings(brush=AUTO), "places": [], "shared": None, "version": version("onestroke")}  # fmt: skip
     with pytest.raises(ConfigError, match=told):
         Worker().open(Order(**(order | wrong)), 1)
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "wanted"),
+    [("auto", 0, (3, 1, {"num_cpus": 1, "num_gpus": 1.0})), ("cuda", 12, (12, 4, {"num_cpus": 1, "num_gpus": 0.25})),
+     ("cpu", 0, (24, 16, {"num_cpus": 1})), ("cpu", 4, (4, 4, {"num_cpus": 1}))],
+)  # fmt: skip
+def test_workers_share_what_there_is(tiny, monkeypatch, device, workers, wanted):
+    import ray
+
+    machines = [{"CPU": 16.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}, {"CPU": 64.0}]
+    nodes = [{"Alive": number < 2, "Resources": resources} for number, resources in enumerate(machines)]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    engine = Cluster(tiny, device, None, "", workers=workers)
+    engine._divide()
+    assert (engine.workers, engine._share, engine._each) == wanted

@@ -77,7 +77,7 @@ class Cluster:
         import ray
         from ray.exceptions import RayError, RayTaskError
 
-        waiting, left, stillborn = deque(_tasks(jobs, self.workers)), len(jobs), 0
+        waiting, left, failed_starts = deque(_tasks(jobs, self.workers)), len(jobs), 0
         busy: dict[Any, tuple[Any, _Task | None]] = dict(hire() for _ in range(min(self.workers, len(waiting))))
         idle: list[Any] = []
         try:
@@ -94,8 +94,8 @@ class Cluster:
                     except RayTaskError as error:  # of a worker that cannot open what it needs
                         raise (error.cause if isinstance(error.cause, OnestrokeError) else error) from None
                     except RayError as error:  # the worker is gone, or its machine
-                        stillborn += task is None
-                        if stillborn > TRIES * self.workers:
+                        failed_starts += task is None
+                        if failed_starts > TRIES * self.workers:
                             raise OnestrokeError(f"workers end before they begin ({_reason(error)})") from None
                         results, again = _after_death(task, error)
                         waiting += again
