@@ -36,9 +36,8 @@ from onestroke.training.checkpoint import CHECKPOINT, CONFIG, OBJECTIVE
 from onestroke.training.initialize import initial_weights
 from onestroke.training.module import StyleModule
 from onestroke.training.photos import Photos, load_folder
-from onestroke.training.schedule import make_optimizer, rate_at
-from onestroke.training.setup import Materials, in_bf16, prepare, with_crops
-from onestroke.training.step import terms_of
+from onestroke.training.schedule import Rate
+from onestroke.training.setup import Parts, new_module, prepare, with_crops
 
 # The schedule's unit where time rules: a thousandth of the run.
 THOUSAND = 1000
@@ -68,26 +67,26 @@ class Crops:
         return torch.cat(crops).clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def rate(begun: float, deadline: float, step: int, config: TrainConfig) -> float:
-    """The schedule of training/schedule.py over the time from `begun` to `deadline`; the warm-up counts steps."""
-    if step < config.warmup:
-        return rate_at(step, config)
+def rate_by_time(rate: Rate, begun: float, deadline: float, step: int) -> float:
+    """The rate over the time from `begun` to `deadline`; the warm-up counts steps."""
+    if step < rate.warmup:
+        return replace(rate, steps=None).at(step)
     done = (time.monotonic() - begun) / (deadline - begun)
-    return rate_at(int(min(done, 1.0) * THOUSAND), replace(config, steps=THOUSAND, warmup=0))
+    return Rate(rate.peak, steps=THOUSAND).at(int(min(done, 1.0) * THOUSAND))
 
 
-def fit(module: StyleModule, materials: Materials, config: TrainConfig, deadline: float) -> int:
+def fit(module: StyleModule, parts: Parts, config: TrainConfig, deadline: float) -> int:
     """Train until the deadline; the number of steps. Raises FloatingPointError where the loss is no number any more."""
-    device, begun, step = materials.device, time.monotonic(), 0
-    crops = Crops(materials.photos.train, config, device)
-    optimizer = make_optimizer(config, module.net)
+    device, begun, step = parts.device, time.monotonic(), 0
+    crops = Crops(parts.photos.train, config, device)
+    optimizer = module.configure_optimizers()
     averages, weights = [[p.detach() for p in net.parameters()] for net in (module.ema.module, module.net)]
     while time.monotonic() < deadline:
         for group in optimizer.param_groups:
-            group["lr"] = rate(begun, deadline, step, config)
+            group["lr"] = rate_by_time(module.rate, begun, deadline, step)
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16(config, device)):
-            total = terms_of(crops.at(step), module.net, module.loss, None, config, step)["total"]
+        with torch.autocast(device.type, torch.bfloat16, enabled=parts.bf16):
+            total = parts.step.terms(module.net, crops.at(step), step)["total"]
         total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(module.net.parameters(), config.clip)
         optimizer.step()
@@ -102,11 +101,11 @@ def fit(module: StyleModule, materials: Materials, config: TrainConfig, deadline
 
 
 @torch.no_grad()
-def judge(module: StyleModule, materials: Materials) -> dict[str, float]:
+def judge(module: StyleModule, parts: Parts) -> dict[str, float]:
     """The objective on the held-out photos, as a run's own."""
     found = []
-    for (batch,) in materials.photos.val_dataloader():
-        photos = to_float(batch.to(materials.device))
+    for (batch,) in parts.photos.val_dataloader():
+        photos = to_float(batch.to(parts.device))
         found.append(module.loss(module(photos), photos))
     return {name: round(float(torch.stack([terms[name] for terms in found]).mean()), 5) for name in found[0]}
 
@@ -115,18 +114,18 @@ def train(config: TrainConfig, folder: Path, deadline: float) -> None:
     """One style in this process: a run folder with its averaged weights, and row.json."""
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("high")
-    materials = prepare(config)
+    parts = prepare(config)
     weights = initial_weights(config.initialize_from, config.network, style_names(config.style_image))
-    module = StyleModule(config, materials.loss, weights=weights).to(materials.device)
+    module = new_module(config, parts.step, weights).to(parts.device)
     begun = time.monotonic()
-    steps = fit(module, materials, config, deadline)
+    steps = fit(module, parts, config, deadline)
     seconds = time.monotonic() - begun
     config = replace(config, steps=steps)
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.cpu() for name, value in module.state_dict().items() if name.startswith("ema.module.")}
     torch.save({"state_dict": state, "global_step": steps}, folder / CHECKPOINT)
     schema.write_yaml(config, folder / CONFIG)
-    schema.write_mapping(judge(module, materials), folder / OBJECTIVE)
+    schema.write_mapping(judge(module, parts), folder / OBJECTIVE)
     row = {
         "style": folder.name,
         "steps": steps,

@@ -16,6 +16,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -26,9 +27,8 @@ from onestroke.config.schema import merge
 from onestroke.config.training import TrainConfig
 from onestroke.losses.pixels import to_float
 from onestroke.networks import registry as networks
-from onestroke.training.schedule import make_optimizer
-from onestroke.training.setup import Materials, in_bf16, prepare
-from onestroke.training.step import terms_of
+from onestroke.training.schedule import make_optimizer, peak_rate
+from onestroke.training.setup import Parts, in_bf16, prepare
 
 
 def main() -> None:
@@ -42,25 +42,24 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("runs/benchmarks/training.json"))
     flags = parser.parse_args()
     config = merge(TrainConfig(), {"size": flags.size, "batch": flags.batch, "device": "auto"}, "flags")
-    materials = prepare(config)
-    configs = {precision: merge(config, {"precision": precision}, "flags") for precision in flags.precision}
-    work: dict[str, Callable[[], object]] = {"one worker's crops": _crops(materials)}
-    for precision, chosen in configs.items():
-        work |= _work(chosen, materials, precision, flags.network)
-    seconds = _interleave(work, flags.repeats, materials.device)
-    _report(seconds, flags, f"{materials.device}, {torch.get_num_threads()} threads")
+    parts = prepare(config)
+    work: dict[str, Callable[[], object]] = {"one worker's crops": _crops(parts)}
+    for precision in flags.precision:
+        work |= _work(config, parts, precision, flags.network)
+    seconds = _interleave(work, flags.repeats, parts.device)
+    _report(seconds, flags, f"{parts.device}, {torch.get_num_threads()} threads")
 
 
-def _crops(materials: Materials) -> Callable[[], object]:
-    steps = iter(materials.photos.batches())
+def _crops(parts: Parts) -> Callable[[], object]:
+    steps = iter(parts.photos.batches())
     return lambda: next(steps)
 
 
-def _work(config: TrainConfig, materials: Materials, precision: str, names: list[str]) -> dict[str, Callable[[], object]]:
+def _work(config: TrainConfig, parts: Parts, precision: str, names: list[str]) -> dict[str, Callable[[], object]]:
     """What is timed at one precision."""
-    loss, device = materials.loss, materials.device
-    batch = materials.photos.batches().at(0).to(device)
-    photos, low = to_float(batch), in_bf16(config, device)
+    loss, device = parts.step.loss, parts.device
+    batch = parts.photos.batches().at(0).to(device)
+    photos, low = to_float(batch), in_bf16(precision, device)
 
     def autocast() -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=low)
@@ -73,20 +72,21 @@ def _work(config: TrainConfig, materials: Materials, precision: str, names: list
 
     def step(name: str) -> Callable[[], None]:
         net = networks.build(name).to(device).to(memory_format=torch.channels_last)
-        optimizer, steps = make_optimizer(config, net), itertools.count()
+        optimizer = make_optimizer(config.optimizer, net, peak_rate(config.optimizer, name, config.batch))
+        lesson, steps = replace(parts.step, strongest=networks.entry(name).strongest), itertools.count()
 
         def run() -> None:
             optimizer.zero_grad()
             with autocast():
-                total = terms_of(batch, net, loss, None, merge(config, {"network": name}, name), next(steps))["total"]
+                total = lesson.terms(net, batch, next(steps))["total"]
             torch.autograd.backward(total)
             torch.nn.utils.clip_grad_norm_(net.parameters(), config.clip)
             optimizer.step()
 
         return run
 
-    parts = {"losses": losses} | {f"step of {name}": step(name) for name in names}
-    return {f"{part}, {precision}": run for part, run in parts.items()}
+    works = {"losses": losses} | {f"step of {name}": step(name) for name in names}
+    return {f"{part}, {precision}": run for part, run in works.items()}
 
 
 def _interleave(work: dict[str, Callable[[], object]], repeats: int, device: torch.device) -> dict[str, float]:

@@ -47,14 +47,14 @@ def main() -> None:
     flags = parser.parse_args()
     config = load(flags.run / "config.yaml")
     config = replace(config, scales=[replace(scale, window=0, windows=1) for scale in config.scales])
-    materials = prepare(config)
-    stylizer = Stylizer(next(flags.run.glob("*.onnx")), "cpu" if materials.device.type == "cpu" else "auto")
+    parts = prepare(config)
+    stylizer = Stylizer(next(flags.run.glob("*.onnx")), "cpu" if parts.device.type == "cpu" else "auto")
     paths = [path for path in find_images(flags.photos) if min(read_image(path).rgb.shape[:2]) >= flags.size]
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(flags.count, len(paths))).astype(int)]
     rows = []
     for number, path in enumerate(chosen, 1):
         photo = center_crop(read_image(path).rgb, flags.size)
-        rows.append({"photo": path.name} | _row(photo, stylizer, materials.loss, materials.device, flags))
+        rows.append({"photo": path.name} | _row(photo, stylizer, parts.step.loss, parts.device, flags))
         print(f"{number}/{len(chosen)} {path.name}: net {rows[-1]['net']:.3f}, passed at {rows[-1]['passed']}", flush=True)
     result = {"start": flags.start, "optimizer": flags.optimizer} | _summary(rows, flags.size)
     flags.out.parent.mkdir(parents=True, exist_ok=True)

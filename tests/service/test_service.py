@@ -68,6 +68,13 @@ def test_a_form_is_as_good_as_bytes(client, stylizer, photo):
     assert np.array_equal(decoded(response), stylizer(photo))
 
 
+def test_transparency_is_kept_at_another_size(client, photo):
+    clear = np.dstack([photo, np.full(photo.shape[:2], 90, np.uint8)])
+    response = client.post(f"/stylize?style={STYLE}&size=64", content=encoded(clear))
+    alpha = np.asarray(Image.open(io.BytesIO(response.content)).getchannel("A"))
+    assert max(alpha.shape) == 64 and (alpha == 90).all()
+
+
 def test_size_and_format(client, photo):
     response = client.post(f"/stylize?style={STYLE}&size=64&format=webp", content=encoded(photo, "JPEG"))
     assert response.headers["content-type"] == "image/webp"

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from onestroke.config.training import TrainConfig
 from onestroke.training import consistency as disturb
-from onestroke.training.step import strength_at
+from onestroke.training.step import TrainingStep
 
 
 def smooth(height, width):
@@ -53,7 +53,7 @@ def test_a_warp_moves_every_pixel_by_a_small_share_of_the_side():
 
 
 def test_most_steps_train_full_strength_and_the_reference_no_other():
-    drawn = [strength_at(step, TrainConfig()) for step in range(400)]
+    drawn = [TrainingStep(nn.Identity(), strongest=1.5).strength_at(step) for step in range(400)]
     assert 0.6 < drawn.count(1.0) / 400 < 0.73
     assert min(drawn) >= 0.2 and 1.4 < max(drawn) <= 1.5
-    assert {strength_at(step, TrainConfig(network="johnson")) for step in range(50)} == {1.0}
+    assert {TrainingStep(nn.Identity(), strongest=1.0).strength_at(step) for step in range(50)} == {1.0}

@@ -53,6 +53,12 @@ def test_batches_are_a_function_of_seed_and_step(photos, workers):
     assert not torch.equal(batches[0], data.Batches(loaded, 32, 3, seed=6).at(0))
 
 
+def test_processes_share_out_the_batch_that_one_would_see(photos):
+    loaded = photos_of.load_folder(photos, 32)
+    shares = [data.Batches(loaded, 32, 6, seed=5, share=(k, 3)).at(4) for k in range(3)]
+    assert torch.equal(torch.cat(shares), data.Batches(loaded, 32, 6, seed=5).at(4))
+
+
 def test_an_epoch_shows_every_photo_once():
     flat = [(str(i), lambda i=i: np.full((32, 32, 3), i, np.uint8)) for i in range(12)]
     batches = data.Batches(photos_of.load_sources(flat, 32), 32, 4, seed=0)

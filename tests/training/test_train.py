@@ -21,12 +21,14 @@ from onestroke.config.schema import merge, read_yaml
 from onestroke.config.training import TrainConfig
 from onestroke.errors import ConfigError, Diverged, TrainingError
 from onestroke.inference.stylizer import Stylizer
+from onestroke.networks import registry as networks
 from onestroke.training.budget import Clock
 from onestroke.training.callbacks import Checkpoint
 from onestroke.training.checkpoint import load_checkpoint
 from onestroke.training.module import StyleModule
 from onestroke.training.run import TRAINING, train
-from onestroke.training.schedule import rate_at
+from onestroke.training.schedule import Rate
+from onestroke.training.step import TrainingStep
 
 SMALL = ["--size", "32", "--batch", "2", "--style-size", "48", "--style-layers", "relu1_2", "relu2_1",
          "--content-layers", "relu2_1", "--device", "cpu", "--val-every", "5", "--preview-every", "10"]  # fmt: skip
@@ -134,8 +136,8 @@ def test_minutes_become_steps_that_are_written_down(tmp_path, painting, photos):
 
 
 def test_the_rate_warms_up_stays_level_and_falls_to_zero():
-    config = merge(TrainConfig(), {"steps": 99, "warmup": 10, "rate": 1.0}, "test")
-    rates = [rate_at(step, config) for step in range(99)]
+    rate = Rate(1.0, warmup=10, steps=99)
+    rates = [rate.at(step) for step in range(99)]
     assert rates[0] == pytest.approx(0.1) and set(rates[9:67]) == {1.0}
     assert rates[98] < 0.01 and all(a > b for a, b in pairwise(rates[66:]))
 
@@ -331,7 +333,7 @@ def test_a_yaml_given_with_resume_must_be_the_same(finished, tmp_path, capsys):
 
 
 def test_weights_that_are_no_numbers_replace_no_checkpoint(tmp_path):
-    module = StyleModule(merge(TrainConfig(), {"network": "tiny"}, "x"), torch.nn.Identity())
+    module = StyleModule(networks.build("tiny"), TrainingStep(torch.nn.Identity()), Rate(0.01))
     trainer = SimpleNamespace(lightning_module=module, global_step=7, save_checkpoint=lambda path: path.write_text("new"))
     checkpoint = Checkpoint(tmp_path / "last.ckpt", 1)
     checkpoint.save(trainer)
@@ -346,7 +348,7 @@ def test_a_full_disk_is_one_line(tmp_path):
     def full(path):
         raise OSError(28, "No space left on device")
 
-    module = StyleModule(merge(TrainConfig(), {"network": "tiny"}, "x"), torch.nn.Identity())
+    module = StyleModule(networks.build("tiny"), TrainingStep(torch.nn.Identity()), Rate(0.01))
     with pytest.raises(TrainingError, match=r"No space left on device.*--resume"):
         Checkpoint(tmp_path / "x.ckpt", 1).save(SimpleNamespace(lightning_module=module, global_step=1, save_checkpoint=full))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import time
 from collections.abc import Sequence
 
@@ -50,8 +51,13 @@ def main(arguments: Sequence[str]) -> int:
     from onestroke.api import run_training
     from onestroke.cli.progress import TrainingLine
     from onestroke.training.folders import choose
+    from onestroke.training.processes import rank
 
     config, folder = choose(flags, source, resume)
+    if rank(config.devices, config.nodes):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the first one tells the others to stop
+        run_training(config, folder)
+        return 0
     console = Console(highlight=False, soft_wrap=True)
     began = time.monotonic()
     with TrainingLine(console) as line:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    pass
 from onestroke.config.schema import merge, option, read_yaml
 
 # The sample painting (samples/painting.py).
@@ -120,13 +118,15 @@ class TrainConfig:
     save_every: int = option(100, "steps between checkpoints", least=1)
     precision: str = option("auto", "arithmetic; auto: bf16 where the processor has it", choices=("auto", "fp32", "bf16"))
     device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
+    devices: int = option(1, "GPUs on each machine (on a CPU: processes), which share every batch", least=1, most=1024)
+    nodes: int = option(1, "machines (docs/scale.md says how to start them)", least=1, most=10_000)
     workers: int = option(-1, "data-loading processes; -1: none on a CPU, up to 8 beside a GPU", least=-1, most=1024)
     seed: int = option(0, "seed of weights and data", least=0, most=2**63 - 1)
 
 
 # What a run in progress may change without ceasing to be the same run.
-CHANGEABLE = ("out", "steps", "minutes", "pair_steps", "val_every", "preview_every", "save_every", "device", "workers",
-              "precision", "vgg_weights")  # fmt: skip
+CHANGEABLE = ("out", "steps", "minutes", "pair_steps", "val_every", "preview_every", "save_every", "device", "devices",
+              "nodes", "workers", "precision", "vgg_weights")  # fmt: skip
 # What settings were called in version 0.1.
 RENAMED = {"painting": "style_image", "start": "initialize_from", "licence": "license"}
 

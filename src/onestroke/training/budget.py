@@ -9,7 +9,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from onestroke.config.training import TrainConfig
 from onestroke.training.module import StyleModule
 from onestroke.training.schedule import HOLD
 
@@ -20,13 +19,13 @@ class Clock(pl.Callback):
     """Turns a time budget into a number of steps, once HOLD of the time is over, in which the rate does not depend on it.
 
     So a machine that slows down takes fewer steps, not more time, and a run of as many steps repeats this one. Where
-    pairs teach first, their steps are settled as soon as the pace is known. `settled` is told the configuration then.
-    Stands before Checkpoint in the list.
+    pairs teach first, their steps are settled as soon as the pace is known. Stands before Checkpoint in the list.
     """
 
-    def __init__(self, seconds: float, began: float, settled: Callable[[TrainConfig], None]) -> None:
-        """`began`: time.monotonic() where the budget begins."""
-        self.seconds, self.began, self.settled = seconds, began, settled
+    def __init__(self, seconds: float, began: float, settled: Callable[..., None], pair_share: float = 0.0) -> None:
+        """`began`: time.monotonic() where the budget begins. `settled`: called with steps=N or pair_steps=N as soon as one
+        is known. `pair_share`: share of the steps that pairs teach; 0 where their number is known."""
+        self.seconds, self.began, self.pair_share, self.settled = seconds, began, pair_share, settled
         self.earlier = 0.0  # spent before the run was resumed
         self._running = False
 
@@ -49,19 +48,19 @@ class Clock(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: StyleModule, *args: Any) -> None:  # type: ignore[override]
         """Settle what is due."""
-        if not pl_module.config.minutes:
+        if pl_module.rate.steps is not None:
             return
-        config, step, share = pl_module.config, trainer.global_step, self.elapsed() / self.seconds
-        if config.supervision == "both" and not config.pair_steps and step >= PACE:
-            self._settle(trainer, pl_module, pair_steps=max(step + PACE, round(config.pair_share * step / share)))
+        elapsed = self.elapsed()
+        if trainer.world_size > 1:  # the first process's clock is everyone's
+            elapsed = trainer.strategy.broadcast(elapsed)
+        step, share = trainer.global_step, elapsed / self.seconds
+        if self.pair_share and step >= PACE:
+            pl_module.pair_steps = max(step + PACE, round(self.pair_share * step / share))
+            trainer.datamodule.pair_steps.fill_(pl_module.pair_steps)  # type: ignore[attr-defined]
+            self.pair_share = 0.0
+            self.settled(pair_steps=pl_module.pair_steps)
         elif share >= HOLD:
-            self._settle(trainer, pl_module, steps=max(step + 1, round(step / share)), minutes=0.0)
-
-    def _settle(self, trainer: pl.Trainer, module: StyleModule, **found: Any) -> None:
-        config = module.config = replace(module.config, **found)
-        if config.pair_steps:
-            module.pair_steps = config.pair_steps
-            trainer.datamodule.pair_steps.fill_(config.pair_steps)  # type: ignore[attr-defined]
-        if not config.minutes:
-            trainer.fit_loop.epoch_loop.max_steps = config.steps
-        self.settled(config)
+            steps = max(step + 1, round(step / share))
+            pl_module.rate = replace(pl_module.rate, steps=steps)
+            trainer.fit_loop.epoch_loop.max_steps = steps
+            self.settled(steps=steps)

@@ -63,6 +63,9 @@ class Checkpoint(pl.Callback):
         assert isinstance(trainer.lightning_module, StyleModule)
         if not all(bool(parameter.isfinite().all()) for parameter in trainer.lightning_module.net.parameters()):
             raise Diverged(f"the weights became non-finite at step {trainer.global_step}")
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(self.path)  # which writes nothing here, but takes part in what all do
+            return
         try:
             with replacing(self.path) as temporary:
                 trainer.save_checkpoint(temporary)
@@ -147,7 +150,10 @@ class Events(pl.Callback):
         last = trainer.max_steps if settled else round(step * self.clock.seconds / max(self.clock.elapsed(), 1e-9))
         terms = {name: float(value) for name, value in pl_module.terms.items()}
         event = Step(step, last, settled, terms, seconds, self.batch / max(each, 1e-9), max(0, last - step) * each)
-        trainer.should_stop = trainer.should_stop or bool(self.report(event))
+        wish = bool(self.report(event))
+        if trainer.world_size > 1:  # all processes stop at the same step
+            wish = trainer.strategy.reduce_boolean_decision(wish, all=False)
+        trainer.should_stop = trainer.should_stop or wish
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """An objective on held-out photos. Only a step, which is followed by a save, may stop the run."""

@@ -35,7 +35,10 @@ class Batches(IterableDataset[Tensor]):
         start: int = 0,
         pairs: Pairs | None = None,
         pair_steps: int | Tensor = 0,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
+        """`share`: (k, n) makes the k-th (from 0) of n parts of every batch, for the k-th of n processes."""
+        self.share = share
         self.photos, self.size, self.batch, self.seed, self.start = photos, size, batch, seed, start
         self.pairs, self.pair_steps = pairs, pair_steps
 
@@ -50,16 +53,19 @@ class Batches(IterableDataset[Tensor]):
         """The batch of one step: random square crops of random scale, half of them mirrored."""
         rng = np.random.default_rng((self.seed, 1, step))
         sources = self.pairs if self.pairs and step < int(self.pair_steps) else (self.photos,)
-        batch = np.empty((self.batch, self.size, self.size, 3 * len(sources)), np.uint8)
-        for i in range(self.batch):
+        count = self.batch // self.share[1]
+        mine = range(self.share[0] * count, (self.share[0] + 1) * count)
+        batch = np.empty((count, self.size, self.size, 3 * len(sources)), np.uint8)
+        for i in range(mine.stop):
             epoch, place = divmod(step * self.batch + i, len(sources[0]))
             index = int(self._order(epoch, len(sources[0]))[place])
             height, width = sources[0][index].shape[:2]
             side = int(rng.integers(self.size, min(height, width) + 1))
             top, left = (int(rng.integers(extent - side + 1)) for extent in (height, width))
             turn = 1 if rng.random() < 0.5 else -1
-            crops = [crop(source[index], top, left, side, self.size)[:, ::turn] for source in sources]
-            batch[i] = np.concatenate(crops, -1)
+            if i in mine:
+                crops = [crop(source[index], top, left, side, self.size)[:, ::turn] for source in sources]
+                batch[i - mine.start] = np.concatenate(crops, -1)
         return torch.from_numpy(batch)
 
     def _order(self, epoch: int, count: int) -> NDArray[np.int64]:
@@ -88,8 +94,9 @@ class PhotoModule(pl.LightningDataModule):
         self.size, self.batch, self.seed, self.workers, self.start = size, batch, seed, workers, 0
 
     def batches(self) -> Batches:
-        """Batches from `start` on, without end."""
-        return Batches(self.train, self.size, self.batch, self.seed, self.start, self.pairs, self.pair_steps)
+        """Batches from `start` on, without end; in a run of several processes this one's share of them."""
+        share = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return Batches(self.train, self.size, self.batch, self.seed, self.start, self.pairs, self.pair_steps, share)
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """The batches, loaded by `workers` processes."""

@@ -11,6 +11,7 @@ from onestroke.config import schema
 from onestroke.config import training as configs
 from onestroke.config.training import QUICK, TrainConfig, style_name
 from onestroke.errors import ConfigError
+from onestroke.training.processes import rank
 
 PATHS = ("content", "val", "pairs", "vgg_weights", "initialize_from")
 
@@ -64,6 +65,11 @@ def _runs(painting: Sequence[str]) -> list[Path]:
 
 def _new_folder(config: TrainConfig) -> Path:
     """The run folder: --out, which must not hold a run yet, or the next free runs/NAME."""
+    if config.devices * config.nodes > 1:
+        if not config.out:
+            raise ConfigError("out: several processes need a name for the run's folder; add --out FOLDER")
+        if rank(config.devices, config.nodes):  # the first process looks after it
+            return Path(config.out)
     if config.out:
         if (Path(config.out) / "config.yaml").exists():
             raise ConfigError(f"out: {config.out} holds a run already; add --resume to continue it, or name another folder")

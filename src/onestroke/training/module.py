@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from onestroke.config.training import TrainConfig, style_names
 from onestroke.errors import Diverged, TrainingError
-from onestroke.losses.objective import PairLoss, PerceptualLoss
 from onestroke.losses.pixels import to_float
-from onestroke.networks import registry as networks
-from onestroke.training.schedule import make_optimizer, rate_at
-from onestroke.training.step import terms_of
+from onestroke.networks.layers import Framed
+from onestroke.training.schedule import Rate, make_optimizer
+from onestroke.training.step import TrainingStep
 
 # A smoothed loss this many times its lowest value so far counts as exploded (batches differ by less than 3).
 EXPLODED = 5.0
@@ -33,30 +31,22 @@ class StyleModule(pl.LightningModule):
     lowest: Tensor
 
     def __init__(
-        self,
-        config: TrainConfig,
-        loss: PerceptualLoss,
-        pair_loss: PairLoss | None = None,
-        pair_steps: int = 0,
-        weights: dict[str, Tensor] | None = None,
+        self, net: Framed, step: TrainingStep, rate: Rate, *, optimizer: str = "muon", ema: float = 0.995, pair_steps: int = 0
     ) -> None:
-        """`weights`: the network's state to begin with, instead of random ones."""
+        """`optimizer`: see make_optimizer; `ema`: decay of the average, in [0, 1); pairs teach the first `pair_steps`."""
         super().__init__()
-        self.config, self.loss, self.rate_scale = config, loss, 1.0
-        self.pair_loss, self.pair_steps = pair_loss, pair_steps
+        self.net, self.step, self.rate, self.rate_scale = net.to(memory_format=torch.channels_last), step, rate, 1.0
+        self.loss, self.pair_loss, self.pair_steps = step.loss, step.pair_loss, pair_steps
+        self.optimizer, self.decay = optimizer, ema
         self.terms: dict[str, Tensor] = {}  # of the last step
-        torch.manual_seed(config.seed)
-        self.net = networks.build(config.network, len(style_names(config.style_image))).to(memory_format=torch.channels_last)
-        if weights:
-            self.net.load_state_dict(weights)
         # Not Lightning's WeightAveraging, which stores the average in place of the weights: checkpoints so far hold both.
-        self.ema = AveragedModel(self.net, multi_avg_fn=self.average)
+        self.ema = AveragedModel(self.net, multi_avg_fn=self.average).requires_grad_(False)
         self.register_buffer("smoothed", torch.tensor(math.nan))
         self.register_buffer("lowest", torch.tensor(math.inf))
 
     def average(self, averages: Any, values: Any, count: Tensor | int) -> None:
         """Exponential average whose memory grows with the steps taken, so that early steps are forgotten."""
-        decay = min(self.config.ema, (1 + int(count)) / (10 + int(count)))
+        decay = min(self.decay, (1 + int(count)) / (10 + int(count)))
         torch._foreach_lerp_(averages, values, 1 - decay)
 
     def forward(self, photos: Tensor, style: int = 0) -> Tensor:
@@ -66,17 +56,24 @@ class StyleModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
         """Set this step's learning rate."""
         for group in self.optimizers().param_groups:  # type: ignore[union-attr]
-            group["lr"] = self.rate_scale * rate_at(self.global_step, self.config)
+            group["lr"] = self.rate_scale * self.rate.at(self.global_step)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """batch: uint8 [B, H, W, 3 or 6]. Raises Diverged where the loss is non-finite or has exploded."""
         if self.global_step == self.pair_steps:  # another loss begins
             self.smoothed, self.lowest = torch.full_like(self.smoothed, math.nan), torch.full_like(self.lowest, math.inf)
-        terms = terms_of(batch, self.net, self.loss, self.pair_loss, self.config, self.global_step)
-        self.terms = {name: term.detach() for name, term in terms.items()}
+        terms = self.step.terms(self.net, batch, self.global_step)
+        self.terms = self._of_all({name: term.detach() for name, term in terms.items()})
         self._watch(self.terms["total"])
         self.log_dict({f"train/{name}": term for name, term in self.terms.items()})
         return terms["total"]
+
+    def _of_all(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The means over all processes, so that each sees the same losses, and stops where the others do."""
+        if self.trainer.world_size == 1:
+            return terms
+        means = self.trainer.strategy.reduce(torch.stack(list(terms.values())), reduce_op="mean")
+        return dict(zip(terms, means, strict=True))
 
     def _watch(self, total: Tensor) -> None:
         self.smoothed = torch.where(self.smoothed.isnan(), total, 0.9 * self.smoothed + 0.1 * total)
@@ -98,7 +95,7 @@ class StyleModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """See make_optimizer."""
-        return make_optimizer(self.config, self.net)
+        return make_optimizer(self.optimizer, self.net, self.rate.peak)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave VGG out: it is large, frozen, and found again by name."""

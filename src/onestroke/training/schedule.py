@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from onestroke.config.training import TrainConfig
 from onestroke.networks import registry as networks
 from onestroke.training.muon import Muon
 
@@ -17,28 +17,34 @@ ADAM_RATE, RATES_BATCH = 0.002, 4
 HOLD = 2 / 3
 
 
-def make_optimizer(config: TrainConfig, net: nn.Module) -> torch.optim.Optimizer:
-    """Muon, or Adam as Johnson 2016 used."""
-    rate = peak_rate(config)
-    return Muon(net.parameters(), rate) if config.optimizer == "muon" else torch.optim.Adam(net.parameters(), rate)
+def make_optimizer(name: str, net: nn.Module, rate: float) -> torch.optim.Optimizer:
+    """ "muon", or "adam" as Johnson 2016 used; `rate`: its peak."""
+    return Muon(net.parameters(), rate) if name == "muon" else torch.optim.Adam(net.parameters(), rate)
 
 
-def peak_rate(config: TrainConfig) -> float:
-    """The rate asked for, or what suits the optimizer, the network and the batch: noisier gradients want shorter steps."""
-    best = networks.entry(config.network).rate if config.optimizer == "muon" else ADAM_RATE
-    return config.rate or best * min(1.0, config.batch / RATES_BATCH) ** 0.5
+def peak_rate(optimizer: str, network: str, batch: int) -> float:
+    """What suits the optimizer, the network and the batch: noisier gradients want shorter steps."""
+    best = networks.entry(network).rate if optimizer == "muon" else ADAM_RATE
+    return best * math.sqrt(min(1.0, batch / RATES_BATCH))
 
 
-def rate_at(step: int, config: TrainConfig) -> float:
-    """Learning rate at a step (from 0): linear warm-up, level for HOLD of the steps, then a cosine to zero at the last.
+@dataclass(frozen=True)
+class Rate:
+    """The learning rate: linear warm-up to `peak`, level for HOLD of the steps, then a cosine to zero at the last.
 
-    While a time budget has not become a number of steps (callbacks.Clock), the rate is level.
+    warmup: steps, at most a quarter of all. steps: None while a time budget has not become a number of them
+    (budget.Clock); the rate is level then.
     """
-    peak = peak_rate(config)
-    warmup = config.warmup if config.minutes else min(config.warmup, config.steps // 4)
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    fall = max(warmup, HOLD * config.steps)
-    if config.minutes or step < fall:
-        return peak
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - fall) / max(1, config.steps - fall)))
+
+    peak: float
+    warmup: int = 0
+    steps: int | None = None
+
+    def at(self, step: int) -> float:
+        """The rate of a step, from 0 on."""
+        warmup = self.warmup if self.steps is None else min(self.warmup, self.steps // 4)
+        if step < warmup:
+            return self.peak * (step + 1) / warmup
+        if self.steps is None or step < (fall := max(warmup, HOLD * self.steps)):
+            return self.peak
+        return self.peak * 0.5 * (1 + math.cos(math.pi * (step - fall) / max(1, self.steps - fall)))

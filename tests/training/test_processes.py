@@ -1,0 +1,77 @@
+"""Training in two processes on this machine, which Lightning starts, and what they do together."""
+
+import csv
+import subprocess
+import sys
+
+import pytest
+
+from onestroke.cli.main import run as cli
+from onestroke.training.checkpoint import load_checkpoint
+
+SMALL = ["--size", "32", "--batch", "4", "--style-size", "48", "--style-layers", "relu1_2", "relu2_1", "--content-layers",
+         "relu2_1", "--precision", "fp32", "--device", "cpu", "--val-every", "3", "--preview-every", "9", "--save-every",
+         "2"]  # fmt: skip
+# Without the export; in the second process the loss is no number, once, where a marker says so.
+SCRIPT = """
+import os, pathlib, sys
+from onestroke import api
+from onestroke.cli.main import run
+from onestroke.training.step import TrainingStep
+marker, learn = pathlib.Path(sys.argv[0] + ".once"), TrainingStep.terms
+def terms(self, net, batch, step):
+    found = learn(self, net, batch, step)
+    if step == 5 and os.environ.get("LOCAL_RANK") == "1" and marker.exists():
+        marker.unlink()
+        found["total"] = found["total"] * float("nan")
+    return found
+TrainingStep.terms = terms
+api._finish = lambda trained: api.Run(trained.folder, trained.steps, trained.objective, trained.folder, trained.folder)
+sys.exit(run("train", sys.argv[1:]))
+"""
+
+
+def rows(run):
+    with (run / "metrics.csv").open(newline="") as file:
+        return [(row["step"], row["part"], row["total"], row["seconds"] and "") for row in csv.DictReader(file)]
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does(tmp_path, painting, photos):
+    script = tmp_path / "train_small.py"
+    script.write_text(SCRIPT)
+    out, reference = tmp_path / "two", tmp_path / "one"
+    given = [str(painting), "--content", str(photos), *SMALL, "--steps", "3"]
+
+    def run(*more):
+        return subprocess.run([sys.executable, str(script), *more], capture_output=True, text=True, check=True, timeout=300)
+
+    run(*given, "--out", str(reference))
+    run(*given, "--out", str(out), "--devices", "2")
+    assert len(rows(out)) == len(rows(reference)) > 0  # one writer
+    for mine, due in zip(rows(out), rows(reference), strict=True):
+        assert mine[:2] == due[:2] and float(mine[2]) == pytest.approx(float(due[2]), rel=1e-3)
+
+    (tmp_path / "train_small.py.once").touch()
+    said = run("--out", str(out), "--resume", "--steps", "8", "--devices", "2").stdout
+    assert said.count("going back to step 4 with half the rate") == 1
+    saved = load_checkpoint(out / "last.ckpt")
+    assert saved["global_step"] == 8 and saved["rate_scale"] == 0.5
+    run("--out", str(out), "--resume", "--steps", "9", "--devices", "1")  # with another number of processes
+    assert load_checkpoint(out / "last.ckpt")["global_step"] == 9
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--devices", "2"], "--out"),
+        (["--devices", "2", "--out", "new", "--config", "batch.yaml"], "use a multiple of 4"),
+        (["--nodes", "0"], "nodes: 0 is too small"),
+    ],
+)
+def test_what_processes_cannot_share_is_one_line(tmp_path, painting, monkeypatch, capsys, flags, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "batch.yaml").write_text("batch: 6\nsize: 64\n")
+    assert cli("train", [str(painting), "--device", "cpu", *flags]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and not (tmp_path / "new").exists()
