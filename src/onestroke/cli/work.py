@@ -14,7 +14,7 @@ from onestroke.jobs.engine import Done, Engine
 from onestroke.jobs.job import Job
 from onestroke.jobs.settings import Settings
 
-STOPPED = 130  # the exit code of Ctrl-C
+STOPPED = 130  # the exit code of Ctrl-C, and the least of those that say: stopped from outside
 
 
 def on_cluster(
@@ -31,7 +31,7 @@ def on_cluster(
             code, failed = work(cluster, jobs, settings, console)
     else:
         print("nothing left to do")
-    if code == STOPPED:
+    if code >= STOPPED:
         return code
     name = write_failures(flags.out, shard, failed)
     if failed:
