@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import sys
 from importlib.metadata import version
@@ -21,6 +22,8 @@ from onestroke.jobs.plan import plan
 from onestroke.jobs.settings import Settings
 from onestroke.jobs.worker import Order, Worker
 from onestroke.samples import scenes
+
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # or Ray writes one to the home folder
 
 COUNT = 60
 SETTINGS = Settings(resume=True)
