@@ -69,6 +69,8 @@ class Cluster:
 
     def __call__(self, jobs: Sequence[Job], settings: Settings, watch: Watch) -> Iterator[Done]:
         """Do the jobs; `watch` is told of no frames. Raises OnestrokeError where the workers cannot begin."""
+        if not jobs:
+            return
         jobs = [_absolute(job) for job in jobs]
         with _shared(jobs) as shared:
             yield from self._done(jobs, self._hiring(jobs, settings, shared), watch)
@@ -112,7 +114,8 @@ class Cluster:
         """A function that starts a worker: (the call that opens its model, (the worker, no task yet))."""
         import ray
 
-        places = {url.rpartition("/")[0] for job in jobs[:1] for url in (job.source_url, job.target_url) if url}
+        urls = (url for job in jobs for url in (job.source_url, job.target_url) if url)
+        places = {"/".join(url.split("/", 3)[:3]) for url in urls}
         order = ray.put(
             Order(self._model.name, self._model.read_bytes(), self._device, self._memory, self._style, settings,
                   sorted(places), shared, version("onestroke"))
