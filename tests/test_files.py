@@ -10,7 +10,7 @@ import pytest
 
 from onestroke import files
 from onestroke.errors import ConfigError
-from onestroke.files import fitting, hidden, replacing
+from onestroke.files import fitting, hidden, replacing, unfinished
 from onestroke.locking import locked
 
 GONE = 2**22 + 1  # more than Linux numbers processes by default
@@ -23,16 +23,19 @@ def fresh():
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no asking for processes by number there")
 def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path):
-    left = tmp_path / f".a.png.{GONE}.part"
-    others = [
-        tmp_path / name for name in (f".b.png.{GONE}.part", f".a.png.{os.getppid()}.part", ".a.png.x.part", "a.png.1.part")
-    ]
-    for path in (left, *others):
+    dead = subprocess.Popen([sys.executable, "-c", ""])  # a zombie, as long as nobody waits for it
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    left, ended = unfinished(tmp_path / "a.png", GONE), unfinished(tmp_path / "a.png", dead.pid)
+    elsewhere = hidden(tmp_path / "a.png", f".00000000.{GONE}.part")  # by a process of another machine, which may be running
+    others = [elsewhere, unfinished(tmp_path / "b.png", GONE), unfinished(tmp_path / "a.png", os.getppid()),
+              *(tmp_path / name for name in (".a.png.x.part", f".a.png.{GONE}.part", "a.png.1.part"))]  # fmt: skip
+    for path in (left, ended, *others):
         path.write_text("half")
     with replacing(tmp_path / "a.png") as temporary:
         temporary.write_text("whole")
-    assert not left.exists() and all(path.exists() for path in others)
+    assert not left.exists() and not ended.exists() and all(path.exists() for path in others)
     assert (tmp_path / "a.png").read_text() == "whole"
+    dead.wait()
 
 
 def test_long_names_keep_apart_and_fit():

@@ -61,7 +61,8 @@ class Stylizer(inference.Stylizer):
         onestroke.jobs.settings.Settings (strength, keep_colors, size, codec, quality, rate, resume, brush, steady). Raises
         VideoError, and ConfigError for a target that exists, unless `overwrite` or `resume`.
         """
-        from onestroke.jobs.plan import Job, check_targets
+        from onestroke.jobs.job import Job
+        from onestroke.jobs.plan import check_targets
         from onestroke.jobs.render import render
         from onestroke.jobs.settings import Settings
         from onestroke.media.source import parse_path

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import platform
 import re
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -50,6 +52,20 @@ def hidden(path: Path, ending: str) -> Path:
     return path.with_name(fitting(f".{path.name}", ending))
 
 
+@lru_cache(1)
+def _machine() -> str:
+    """A few digits for this machine, or container: processes of others that share the folder may have the same numbers."""
+    name = platform.node()
+    with suppress(OSError):
+        name += str(Path("/proc/self/ns/pid").readlink())
+    return f"{zlib.crc32(name.encode()):08x}"
+
+
+def unfinished(path: Path, process: int) -> Path:
+    """The hidden name beside `path` that a process of this machine writes to."""
+    return hidden(path, f".{_machine()}.{process}.part")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A hidden name beside `path` to write to: it takes `path`'s place where the block ends well, and is removed where not.
@@ -57,7 +73,7 @@ def replacing(path: Path) -> Iterator[Path]:
     So a kill, an error or a full disk leaves the old file or the new one; what a kill left under such a name is removed by
     the next one who writes there. Makes the folders; raises OSError as they do.
     """
-    temporary = hidden(path, f".{os.getpid()}.part")
+    temporary = unfinished(path, os.getpid())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_left(path)
@@ -69,19 +85,25 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _remove_left(path: Path) -> None:
-    """Remove the temporary files of `path` whose writers are gone."""
+    """Remove the temporary files of `path` whose writers, on this machine, are gone."""
     for name, process in _parts(path.parent):
-        if name == hidden(path, f".{process}.part").name and not _runs(process):
+        if name == unfinished(path, process).name and not _runs(process):
             with suppress(OSError):
                 path.with_name(name).unlink()
 
 
 @lru_cache(16)
 def _parts(folder: Path) -> list[tuple[str, int]]:
-    """The temporary files that lay in a folder when this process first wrote there, with their writers."""
+    """This machine's temporary files that lay in a folder when this process first wrote there, with their writers."""
+    ours = re.compile(rf"\..*\.{_machine()}\.(\d{{1,9}})\.part", re.S)
     with suppress(OSError), os.scandir(folder) as entries:
-        return [(entry.name, int(m[1])) for entry in entries if (m := re.search(r"^\..*\.(\d{1,9})\.part$", entry.name, re.S))]
+        return [(entry.name, int(match[1])) for entry in entries if (match := ours.fullmatch(entry.name))]
     return []
+
+
+def look_again() -> None:
+    """Forget which temporary files lay in folders, since a process that wrote there has died meanwhile."""
+    _parts.cache_clear()
 
 
 def _runs(process: int) -> bool:
@@ -94,6 +116,8 @@ def _runs(process: int) -> bool:
         return False
     except OSError:
         return True
+    with suppress(OSError):  # one that has ended, and whose parent has not looked yet
+        return not re.search(r"\) Z [^)]*$", Path(f"/proc/{process}/stat").read_text(errors="replace"))
     return True
 
 

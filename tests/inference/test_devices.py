@@ -23,6 +23,12 @@ STYLE = "great_wave"
 SWIFTSHADER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
 
 
+@pytest.mark.parametrize(("asked", "threads"), [("3", 3), ("many", 0), ("", 0)])
+def test_threads_are_bounded_where_that_is_asked_for(monkeypatch, asked, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert devices.session_options().intra_op_num_threads == threads
+
+
 def test_an_unknown_device_is_named():
     with pytest.raises(ConfigError, match="unknown 'tpu'; choose from auto, cpu, cuda, webgpu"):
         open_session(bundled.path(STYLE), "tpu")

@@ -4,7 +4,8 @@ from clips import picture, shown
 from PIL import Image
 
 from onestroke.cli.main import main as cli
-from onestroke.jobs.plan import Job, plan
+from onestroke.jobs.job import Job
+from onestroke.jobs.plan import plan
 from onestroke.jobs.render import render
 from onestroke.jobs.settings import Settings
 from onestroke.media.source import parse

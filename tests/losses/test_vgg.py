@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from onestroke.errors import ConfigError, WeightsError
+from onestroke.files import unfinished
 from onestroke.images import read_image
 from onestroke.losses import formats, vgg, weights
 from onestroke.losses.architecture import layer_names
@@ -80,7 +81,7 @@ def test_the_cache_is_used_and_a_damaged_one_is_replaced(cache, vgg16, monkeypat
 
 def test_a_cache_that_cannot_be_written_is_no_error(vgg16, tmp_path, monkeypatch):
     monkeypatch.setenv("ONESTROKE_CACHE", str(tmp_path))
-    (tmp_path / f".vgg16.safetensors.{os.getpid()}.part").mkdir()  # in the way of the file to be written
+    unfinished(tmp_path / "vgg16.safetensors", os.getpid()).mkdir()  # in the way of the file to be written
     assert weights.digest(weights.resolve("vgg16").convolutions) == weights.WHEEL_DIGEST
     assert not (tmp_path / "vgg16.safetensors").exists()
 

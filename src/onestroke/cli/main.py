@@ -92,7 +92,8 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         print(f"onestroke {verb}: too little memory; use a smaller --size or --batch, or smaller pictures", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        package = {"onnxruntime": "onnxruntime-gpu"}.get(error.name or "", f'"onestroke[{EXTRAS.get(verb, "train")}]"')
+        known = {"onnxruntime": "onnxruntime-gpu", "ray": '"onestroke[ray]"'}
+        package = known.get(error.name or "", f'"onestroke[{EXTRAS.get(verb, "train")}]"')
         print(f"onestroke {verb}: needs the package {error.name!r}; pip install {package}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -36,6 +36,8 @@ class Lines:
 
     def frames(self, done: int, total: int | None) -> bool:
         """Called along the frames of a video; returns whether to stop."""
+        if not done and total is None:  # nothing to tell yet
+            return self._asked()
         if self._video is None:
             self._video = self._bars.add_task("frames", total=total, count="", completed=done)
             self._began, self._skipped = time.monotonic(), done

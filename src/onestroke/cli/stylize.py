@@ -1,7 +1,7 @@
 """onestroke stylize MODEL INPUT...: paint pictures and videos with a trained style.
 
 INPUT: files, folders, glob patterns; a numbered sequence such as frames/%05d.png; - for a video on standard input;
-webcam (webcam:1, ...) for a camera, shown live.
+webcam (webcam:1, ...) for a camera, shown live; s3:// and gs:// for files or folders in an object store.
 """
 
 from __future__ import annotations
@@ -9,16 +9,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 from onestroke.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from onestroke.inference.stylizer import Stylizer
-    from onestroke.jobs.engine import Done
-    from onestroke.jobs.plan import Job
     from onestroke.jobs.settings import Settings
 
 EXAMPLES = """examples:
@@ -33,6 +29,7 @@ EXAMPLES = """examples:
   onestroke stylize wave.onnx clip.mp4 -o painted.gif --size 480
   onestroke stylize wave.onnx frames/%05d.png -o film.mp4 --fps 24
   onestroke stylize wave.onnx webcam --size 640
+  onestroke stylize wave.onnx s3://bucket/photos -o s3://bucket/painted --engine ray
   cat clip.mkv | onestroke stylize wave.onnx - -o - | ffplay -
 """
 
@@ -63,7 +60,14 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--memory", type=int, metavar="MB", help="what a picture may take; default: half of what is free")
     made.add_argument("--overwrite", action="store_true", help="replace existing files, originals included")
-    made.add_argument(
+    many = made.add_argument_group("many machines")
+    many.add_argument("--engine", default="local", choices=("local", "ray"), help="ray: on all machines of a Ray cluster, "
+                      "leaving out what is done; failures are listed in a file in the folder -o")  # fmt: skip
+    many.add_argument(
+        "--address", default="", help="of the cluster; auto: this machine's; default: RAY_ADDRESS, or a new one here"
+    )
+    many.add_argument("--workers", type=int, default=0, metavar="N", help="processes; default: one a GPU, else one a core")
+    many.add_argument(
         "--shard", default="1/1", metavar="I/N", help="only this machine's part of the files: 1/8 on the first of eight"
     )
     video = made.add_argument_group("videos")
@@ -78,94 +82,70 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Parse, stylize, report; 1 if some files had to be skipped."""
     flags = parser().parse_args(arguments)
-    if flags.size is not None and flags.size < 1:
-        raise ConfigError(f"size: {flags.size} is no size in pixels; use 1 or more")
-    if flags.fps is not None and not 0 < flags.fps <= 1000:
-        raise ConfigError(f"fps: {flags.fps:g} is out of range; use more than 0, up to 1000")
+    settings = _settings(flags)
 
     from onestroke import bundled
     from onestroke.config.shard import Shard
-    from onestroke.inference.brush import Brush
     from onestroke.inference.stylizer import Stylizer
-    from onestroke.inference.temporal import Steady
     from onestroke.jobs.plan import plan
-    from onestroke.jobs.settings import Settings
     from onestroke.media.source import Camera, parse
 
-    model = bundled.path(flags.model)
-    brush = Brush.parse(flags.brush)
-    rate = None if flags.fps is None else Fraction(flags.fps).limit_denominator(1001)
-    settings = Settings(
-        flags.strength, flags.keep_colors, flags.size, flags.codec, flags.quality, rate, flags.resume, brush, flags.steady
-    )
-    if settings.steady:
-        Steady()  # so that it is missed before anything is opened
+    model, shard = bundled.path(flags.model), Shard.parse(flags.shard)
     only = parse(flags.inputs[0]) if len(flags.inputs) == 1 else None
     live = only.name if isinstance(only, Camera) else None
-    if live and (flags.out or flags.codec or flags.quality is not None or flags.resume):
-        raise ConfigError(f"{live}: is shown live and not stored; leave out -o, --codec, --quality and --resume")
+    if live and (flags.out or flags.codec or flags.quality is not None or flags.resume or flags.engine != "local"):
+        raise ConfigError(f"{live}: is shown live and not stored; leave out -o, --codec, --quality, --resume and --engine")
     name = _label(flags.style) or model.stem
-    jobs = [] if live else plan(flags.inputs, flags.out, name, flags.overwrite, settings, Shard.parse(flags.shard))
-    stylizer = Stylizer(model, flags.device, flags.memory, flags.style)
+    jobs = [] if live else plan(flags.inputs, flags.out, name, flags.overwrite, settings, shard)
+    stylizer = Stylizer(model, flags.device if flags.engine == "local" else "cpu", flags.memory, flags.style)
     stylizer.check_strength(flags.strength)
 
     from rich.console import Console
 
+    from onestroke.cli.work import on_cluster, work
+    from onestroke.jobs.engine import stylize_files
+
     console = Console(highlight=False, stderr=True, soft_wrap=True)
+    if flags.engine == "ray":
+        return on_cluster(flags, model, jobs, settings, shard, console)
     note = f" ({stylizer.model.note})" if stylizer.model.note else ""
     console.print(f"{stylizer.card.name} on {stylizer.model.device}{note}", style="dim", markup=False)
     if live:
         from onestroke.cli import webcam
 
         return webcam.main(stylizer, live, settings, console)
-    return _work(stylizer, jobs, settings, console)
+
+    return work(partial(stylize_files, stylizer), jobs, settings, console)[0]
+
+
+def _settings(flags: argparse.Namespace) -> Settings:
+    """What the flags ask of the painting. Raises ConfigError."""
+    if flags.size is not None and flags.size < 1:
+        raise ConfigError(f"size: {flags.size} is no size in pixels; use 1 or more")
+    if flags.fps is not None and not 0 < flags.fps <= 1000:
+        raise ConfigError(f"fps: {flags.fps:g} is out of range; use more than 0, up to 1000")
+    if flags.workers < 0:
+        raise ConfigError(f"workers: {flags.workers} is no number of processes; use 1 or more")
+    if flags.engine == "local" and (flags.address or flags.workers):
+        raise ConfigError("address, workers: are of a cluster; add --engine ray")
+
+    from onestroke.inference.brush import Brush
+    from onestroke.inference.temporal import Steady
+    from onestroke.jobs.plan import names_a_file
+    from onestroke.jobs.settings import Settings
+
+    if flags.engine == "ray" and (flags.out is None or names_a_file(flags.out)):
+        raise ConfigError(f"out: --engine ray writes to a folder, not {flags.out or 'beside the photos'}; name one with -o")
+    if flags.steady:
+        Steady()  # so that it is missed before anything is opened
+    rate = None if flags.fps is None else Fraction(flags.fps).limit_denominator(1001)
+    resume = flags.resume or (flags.engine == "ray" and not flags.overwrite)
+    return Settings(
+        flags.strength, flags.keep_colors, flags.size, flags.codec, flags.quality, rate, resume, Brush.parse(flags.brush),
+        flags.steady,
+    )  # fmt: skip
 
 
 def _label(style: str) -> str:
     """What outputs in one style of several, or in a mix, are named after: "wave:0.7,scream:0.3" is wave-scream."""
     return "-".join(part.partition(":")[0].strip() for part in style.split(",")) if style else ""
-
-
-def _work(stylizer: Stylizer, jobs: list[Job], settings: Settings, console: Console) -> int:
-    from onestroke.cli.progress import Lines
-    from onestroke.interrupt import Interrupt
-    from onestroke.jobs.engine import stylize_files
-
-    failed = 0
-    with Interrupt() as interrupt, Lines(console, len(jobs), lambda: interrupt.asked) as lines:
-        for done in stylize_files(stylizer, jobs, settings, lines.frames):
-            failed += done.error is not None or bool(done.report and done.report.stopped)
-            _tell(done, len(jobs), console)
-            lines.file()
-            if interrupt.asked:
-                return 130
-    if len(jobs) > 1:
-        folders = sorted({str(job.target.parent) for job in jobs})
-        print(f"{len(jobs) - failed} of {len(jobs)} files in {folders[0]}" + (" and below" if len(folders) > 1 else ""))
-    if not jobs:
-        print("nothing left to do")
-    if failed and failed == len(jobs) == 1:
-        return 2
-    return 1 if failed else 0
-
-
-def _tell(done: Done, jobs: int, console: Console) -> None:
-    """What happened to one file: results on standard output, the rest on standard error."""
-    if done.error:
-        console.print(f"skipped: {done.error}", style="red", markup=False)
-        return
-    target, report = done.job.target, done.report
-    for note in done.notes:
-        console.print(note, style="yellow", markup=False)
-    if report:
-        for note in report.notes:
-            console.print(f"{target.name}: {note}", style="yellow", markup=False)
-        if report.repeated:
-            console.print(f"{target.name}: {report.repeated} broken frames show the one before", style="yellow", markup=False)
-        scenes = f", {len(report.cuts)} scene cuts" if report.cuts else ""
-        console.print(f"{target.name}: {report.frames} frames{scenes}", style="dim", markup=False)
-        if report.stopped:
-            more = "; --resume goes on" if report.resumable else "; --resume starts it over"
-            console.print(f"{target.name}: {report.stopped} after {report.frames} frames{more}", style="red", markup=False)
-    if jobs == 1 and str(target) != "-":
-        print(target)

@@ -7,6 +7,7 @@ what it got.
 from __future__ import annotations
 
 import ctypes
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -60,10 +61,18 @@ def why_not(device: str) -> str:
     return {CUDA: _why_no_cuda, WEBGPU: _why_no_webgpu}.get(device, str)()
 
 
-def _session(path: Path, device: str) -> Any:
-    """A session on `device`, or on the CPU where ONNX Runtime thinks better of it."""
+def session_options() -> Any:
+    """What every session is opened with: silence, and as many threads as OMP_NUM_THREADS says (default: one a core)."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # ONNX Runtime would print what is raised, or said in a note
+    threads = os.environ.get("OMP_NUM_THREADS", "")  # set for each of several processes on one machine, by Ray too
+    options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0
+    return options
+
+
+def _session(path: Path, device: str) -> Any:
+    """A session on `device`, or on the CPU where ONNX Runtime thinks better of it."""
+    options = session_options()
     if device == WEBGPU:
         options.add_provider_for_devices(_webgpu_devices()[:1], {})
         try:

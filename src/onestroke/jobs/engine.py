@@ -1,15 +1,16 @@
-"""Does jobs in turn; one that fails stops no other."""
+"""Does jobs: the protocol of engines, and the one that does them here, in turn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from onestroke.errors import ImageError, OnestrokeError, because
 from onestroke.images import Picture, check_size, read_image, resize, resize_to
 from onestroke.inference.stylizer import Stylizer
-from onestroke.jobs.plan import Job
+from onestroke.jobs import cloud
+from onestroke.jobs.job import Job
 from onestroke.jobs.settings import Settings
 from onestroke.saving import check_sides, output_format, save_image
 
@@ -31,6 +32,17 @@ class Done:
     notes: Sequence[str] = ()
 
 
+class Engine(Protocol):
+    """Where jobs are done: another one fits here (jobs/cluster.py is one).
+
+    It does them in any order, on whatever machines, skips those that fail, and says what became of each, once. A job may be
+    done twice, or broken off: its target is a function of its source, and appears whole or not at all.
+    """
+
+    def __call__(self, jobs: Sequence[Job], settings: Settings, watch: Watch) -> Iterator[Done]:
+        """`watch` is called again and again, with the frames done of the video at hand, or with 0 and None; True stops."""
+
+
 def stylize_files(stylizer: Stylizer, jobs: Sequence[Job], settings: Settings, watch: Watch) -> Iterator[Done]:
     """Do the jobs in turn, skipping those that fail, whatever they raise. `watch` is called along the frames of videos.
 
@@ -48,11 +60,23 @@ def _told(job: Job, error: Exception) -> OnestrokeError:
     if isinstance(error, OnestrokeError):
         return error
     if isinstance(error, MemoryError):
-        return ImageError(f"{job.source}: {because(error) or 'too little memory; use a smaller --size'}")
-    return OnestrokeError(f"{job.source}: {type(error).__name__}: {because(error)}")
+        return ImageError(f"{job.reads}: {because(error) or 'too little memory; use a smaller --size'}")
+    return OnestrokeError(f"{job.reads}: {type(error).__name__}: {because(error)}")
 
 
 def _do(stylizer: Stylizer, job: Job, settings: Settings, watch: Watch) -> Done:
+    if settings.resume and job.is_done:  # by another run, since the jobs were planned
+        return Done(job)
+    if not (job.source_url or job.target_url):
+        return _do_here(stylizer, job, settings, watch)
+    with cloud.at_hand(job) as local:
+        done = _do_here(stylizer, local, settings, watch)
+        if job.target_url and not (done.report and done.report.stopped):
+            cloud.put(local.target, job.target_url)
+        return replace(done, job=job, notes=[cloud.as_told(note, local, job) for note in done.notes])
+
+
+def _do_here(stylizer: Stylizer, job: Job, settings: Settings, watch: Watch) -> Done:
     if not job.is_video:
         return Done(job, notes=_stylize_picture(stylizer, job, settings))
     from onestroke.jobs.render import render  # FFmpeg and its threads, which a photo does not need

@@ -6,31 +6,20 @@ import glob
 import os
 import zlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from onestroke.config.shard import WHOLE, Shard
 from onestroke.errors import ConfigError
 from onestroke.files import fitting
 from onestroke.images import READABLE, find_images
+from onestroke.jobs import cloud
+from onestroke.jobs.job import Job
 from onestroke.jobs.settings import DEFAULT, Settings
 from onestroke.media.source import SEQUENCE, VIDEOS, Camera, File, Pipe, Source, frame_numbers, parse, parse_path
 from onestroke.media.target import ANIMATIONS, CONTAINERS, FORMATS, STDOUT, parts_folder
 from onestroke.saving import WRITABLE, output_format
-
-
-@dataclass(frozen=True)
-class Job:
-    """One file to read and one to write."""
-
-    source: Source
-    target: Path
-
-    @property
-    def is_video(self) -> bool:
-        """Whether the source moves."""
-        return not (isinstance(self.source, File) and self.source.kind == "picture")
 
 
 def plan(
@@ -41,7 +30,7 @@ def plan(
     settings: Settings = DEFAULT,
     shard: Shard = WHOLE,
 ) -> list[Job]:
-    """Expand files, folders and glob patterns into jobs.
+    """Expand files, folders, glob patterns and places in object stores into jobs.
 
     A folder keeps its tree. Without `out`, a file goes beside itself and a folder into a new one, both named after the style.
     `shard`: a hash of the target's path, as -o gives it, decides whose it is: machines that are told the same agree by
@@ -50,12 +39,18 @@ def plan(
     nothing matches, two inputs share an output, or an existing file would be replaced unasked.
     """
     jobs: list[Job] = []
-    single = out is not None and _names_a_file(out)
+    inputs, out = [cloud.as_path(item) for item in inputs], out and cloud.as_path(out)
+    stored = out is not None and cloud.is_url(out)
+    single = out is not None and names_a_file(out)
+    if stored:
+        _check_store(out or "", single, settings)
     if "" in (out, *inputs):
         raise ConfigError("an empty name, where a file or a folder was expected; leave it out, or write . for this folder")
     for item in inputs:
         path = Path(item)
-        if item != str(Pipe.path) and path.is_dir():
+        if cloud.is_url(item):
+            jobs += _in_store(item, out, settings)
+        elif item != str(Pipe.path) and path.is_dir():
             if single:
                 raise ConfigError(f"{out}: is one file, and {item} a folder; name a folder with -o")
             found = list(find_images(path, READABLE | VIDEOS))
@@ -75,14 +70,42 @@ def plan(
                     raise ConfigError(f"{out}: name a file for what standard input brings (painted.mkv), or - to pass it on")
                 else:
                     jobs.append(_job(source, Path(out) / match.name if out else beside, settings))
-    if out is not None and not single and len(jobs) == 1 and Path(out).suffix and not Path(out).is_dir():
+    if out is not None and not (single or stored) and len(jobs) == 1 and Path(out).suffix and not Path(out).is_dir():
         output_format(Path(out))  # a file was meant, of a kind that is not written: say so instead of making a folder
     jobs = _apart(jobs)
     written = {_real(job.target): job for job in jobs}
     jobs = [job for job in jobs if written.get(_real(job.source.path), job) is job]
     jobs = [job for job in jobs if zlib.crc32(os.fsencode(job.target)) % shard.count == shard.index]
-    check_targets(jobs, overwrite, settings.resume)
-    return [job for job in jobs if not (settings.resume and job.target.exists() and not parts_folder(job.target).exists())]
+    if not stored:
+        check_targets(jobs, overwrite, settings.resume)
+        return [job for job in jobs if not (settings.resume and job.is_done)]
+    jobs = [replace(job, target_url=cloud.url(job.target)) for job in jobs]
+    there = cloud.find(out or "")  # asking for each would take an hour for a million
+    check_targets(jobs, overwrite, settings.resume, there)
+    return [job for job in jobs if not (settings.resume and job.target_url in there)]
+
+
+def _check_store(out: str, single: bool, settings: Settings) -> None:
+    """Raise ConfigError for what no store can be asked for."""
+    if single:
+        raise ConfigError(f"{out}: name a folder; only local files can be named one by one")
+    if settings.codec == "png":
+        raise ConfigError(f"codec: png writes a folder for each video, and {out} takes files; name a local folder")
+
+
+def _in_store(place: str, out: str | None, settings: Settings) -> list[Job]:
+    """The jobs of what lies at a place in an object store. What is animated is told by its name alone."""
+    if out is None or (names_a_file(out)):
+        raise ConfigError(f"{place}: name a folder to write to with -o")
+    found = cloud.find(place, READABLE | VIDEOS)
+    if not found:
+        raise ConfigError(f"{place}: no pictures or videos there")
+    jobs = []
+    for source_url, name in found.items():
+        path = Path(source_url)
+        source = File(path, "animation") if path.suffix.lower() == ".gif" else parse_path(path)
+        jobs.append(replace(_job(source, Path(out) / name, settings), source_url=source_url))
+    return jobs
 
 
 def _real(path: Path) -> Path:
@@ -90,7 +113,8 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _names_a_file(out: str) -> bool:
+def names_a_file(out: str) -> bool:
+    """Whether -o means a file rather than a folder: what is written there has such a name, or it is standard output."""
     path = Path(out)
     known = path.suffix.lower() in (*WRITABLE, *CONTAINERS, *ANIMATIONS)
     return out == STDOUT or (known and not path.is_dir())
@@ -130,23 +154,26 @@ def _apart(jobs: Sequence[Job]) -> list[Job]:
         old, new = job.source.path.suffix, job.target.suffix
         return job.target.with_suffix(old + new) if times[job.target] > 1 and old.lower() != new.lower() else job.target
 
-    return [Job(job.source, target(job)) for job in jobs]
+    return [replace(job, target=target(job)) for job in jobs]
 
 
-def check_targets(jobs: Sequence[Job], overwrite: bool, resume: bool) -> None:
-    """Raise ConfigError where two jobs share a target, or one would replace a file or a stopped run unasked."""
-    seen: dict[Path, Source] = {}
+def check_targets(jobs: Sequence[Job], overwrite: bool, resume: bool, there: Collection[str] = ()) -> None:
+    """Raise ConfigError where two jobs share a target, or one would replace a file or a stopped run unasked.
+
+    there: the URLs in the store that is written to.
+    """
+    seen: dict[Path, str] = {}
     for job in jobs:
         if job.target == Path(STDOUT):
             continue
         target = _real(job.target)
         if target in seen:
-            raise ConfigError(f"{job.target}: both {seen[target]} and {job.source} would be written there; do them one by one")
+            raise ConfigError(f"{job.writes}: both {seen[target]} and {job.reads} would be written there; do them one by one")
         if not overwrite and not resume:
             if parts_folder(target).exists():
                 raise ConfigError(
                     f"{job.target}: a stopped run lies there; add --resume to go on, or --overwrite to start over"
                 )
-            if target.exists() or (SEQUENCE.search(target.name) and frame_numbers(target)):
-                raise ConfigError(f"{job.target}: exists already; add --overwrite to replace it or name another place with -o")
-        seen[target] = job.source
+            if job.target_url in there or target.exists() or (SEQUENCE.search(target.name) and frame_numbers(target)):
+                raise ConfigError(f"{job.writes}: exists already; add --overwrite to replace it or name another place with -o")
+        seen[target] = job.reads

@@ -19,6 +19,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from onestroke.images import Array
+from onestroke.inference.devices import session_options
 from onestroke.inference.session import Model, as_input, levels
 from onestroke.inference.tiling.store import Kept
 
@@ -116,7 +117,7 @@ class Tiler:
                     yield strip.start * multiple, levels(result[0], self.model.card)[0]
 
     def _open(self, phase: Phase, scales: list[Scale]) -> Any:
-        options = onnxruntime.SessionOptions()
+        options = session_options()
         options.enable_mem_pattern = False  # one block for all tensors of a run: larger, and no faster here
         return onnxruntime.InferenceSession(
             self.graph.part(phase, scales), options, providers=self.model.session.get_providers()

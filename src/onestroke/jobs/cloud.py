@@ -1,0 +1,132 @@
+"""Folders of object stores (s3://, gs://): listed, files fetched, results put whole. Everything below this sees local files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import unquote
+
+from onestroke.errors import ConfigError, OnestrokeError, because
+from onestroke.jobs.job import Job
+from onestroke.media.source import File, Numbered, parse_path
+
+# Stores where an object appears whole or not at all, which cannot be said of all that fsspec reaches.
+SCHEMES = ("s3", "gs", "memory")
+
+
+def is_url(text: str) -> bool:
+    """Whether it names a place in a store. Raises ConfigError for a URL of another kind."""
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
+    if match and match[1] not in SCHEMES:
+        raise ConfigError(f"{text}: not a place that can be used; name a local path, or an s3:// or gs:// URL")
+    return bool(match)
+
+
+def as_path(text: str) -> str:
+    """A file:// URL as the path that it means; anything else as it is."""
+    return unquote(text.removeprefix("file://")) if text.startswith("file:///") else text
+
+
+def url(path: Path) -> str:
+    """The URL that Path(url) was made of: it makes one slash of two."""
+    scheme, _, rest = path.as_posix().partition(":/")
+    return f"{scheme}://{rest}"
+
+
+def find(place: str, extensions: Collection[str] = ()) -> dict[str, str]:
+    """The files below a place, or the one that it is: their URLs, and their names relative to it, sorted.
+
+    Hidden ones are left out, as are names that would lead out of a folder. extensions: only files with these, where any are
+    given. What is not there is empty. Raises ConfigError where the place cannot be listed.
+    """
+    with _failing(place, "listed"):
+        store, root = _open(place)
+        try:
+            names = store.find(root)
+        except FileNotFoundError:
+            return {}
+    scheme = place.partition("://")[0]
+    found = {}
+    for name in sorted(names):
+        rest = PurePath(name.removeprefix(root.rstrip("/")).lstrip("/") or PurePath(name).name)
+        shown = not rest.anchor and not any(part.startswith(".") for part in rest.parts)
+        if shown and (not extensions or rest.suffix.lower() in extensions):
+            found[f"{scheme}://{name.lstrip('/')}"] = rest.as_posix()
+    return found
+
+
+def check(place: str) -> None:
+    """Raise ConfigError where the package for such a place is missing, or its settings are wrong."""
+    with _failing(place, "used"):
+        _open(place)
+
+
+def put(file: Path, place: str) -> None:
+    """Copy a local file there; it appears whole. Raises ConfigError."""
+    with _failing(place, "written"):
+        store, path = _open(place)
+        store.put_file(str(file), path)
+
+
+def remove(place: str) -> None:
+    """Remove the file, where there is one. Raises ConfigError."""
+    with _failing(place, "removed"), suppress(FileNotFoundError):
+        store, path = _open(place)
+        store.rm_file(path)
+
+
+@contextmanager
+def at_hand(job: Job) -> Iterator[Job]:
+    """The job with local files for those in stores: the source fetched, the target's to be put by whoever made it.
+
+    They are gone after the block. Raises OnestrokeError, with the job's own names for those of these files.
+    """
+    with TemporaryDirectory(prefix="onestroke-") as folder:
+        source = _fetched(job, Path(folder, "source")) if job.source_url else job.source
+        target = Path(folder, "target", job.target.name) if job.target_url else job.target
+        local = replace(job, source=source, target=target, source_url="", target_url="")
+        try:
+            yield local
+        except OnestrokeError as error:
+            raise type(error)(as_told(str(error), local, job)) from None
+
+
+def as_told(text: str, local: Job, job: Job) -> str:
+    """A message about the local job with the names of the job that it stands for."""
+    for own, name in ((local.source.path, job.source_url), (local.target, job.target_url)):
+        text = text.replace(str(own), name) if name else text
+    return text
+
+
+def _fetched(job: Job, folder: Path) -> File | Numbered:
+    path = folder / job.source.path.name
+    with _failing(job.source_url, "fetched"):
+        folder.mkdir()
+        store, place = _open(job.source_url)
+        store.get_file(place, str(path))
+    still = not (isinstance(job.source, File) and job.source.kind == "animation")
+    return parse_path(path) if still else File(path, "animation")
+
+
+def _open(place: str) -> tuple[Any, str]:
+    """The store and the path in it. Raises what its client does."""
+    from fsspec.core import url_to_fs
+
+    store, path = url_to_fs(place, use_listings_cache=False)  # others write there as well
+    return store, str(path)
+
+
+@contextmanager
+def _failing(place: str, what: str) -> Iterator[None]:
+    """Whatever a store's client raises, without a common base, as a ConfigError."""
+    try:
+        yield
+    except ImportError:
+        raise ConfigError(f'{place}: needs one more package: pip install "onestroke[cloud]"') from None
+    except Exception as error:
+        raise ConfigError(f"{place}: cannot be {what} ({because(error) or type(error).__name__})") from None
