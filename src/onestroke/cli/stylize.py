@@ -138,7 +138,9 @@ def _work(stylizer: Stylizer, jobs: list[Job], settings: Settings, console: Cons
             _tell(done, len(jobs), console)
             lines.file()
             if interrupt.asked:
-                return 130
+                if len(jobs) > 1:
+                    console.print("stopped; add --resume to go on", markup=False)
+                return interrupt.code
     if len(jobs) > 1:
         folders = sorted({str(job.target.parent) for job in jobs})
         print(f"{len(jobs) - failed} of {len(jobs)} files in {folders[0]}" + (" and below" if len(folders) > 1 else ""))

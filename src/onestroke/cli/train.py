@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         console.print(
             f"stopped at step {run.steps} and saved; go on with: onestroke train --out {folder} --resume", markup=False
         )
-        return 130
+        return line.interrupt.code
     terms = ", ".join(f"{name} {value:.3f}" for name, value in run.objective.items())
     console.print(f"done in {(time.monotonic() - began) / 60:.1f} minutes; held-out objective: {terms}")
     console.print(f"  model    {run.model}\n  sample   {run.sample}\n  previews {folder / 'previews'}", markup=False)

@@ -144,6 +144,9 @@ class _Fit:
                 with interruptible():
                     trainer.fit(module, datamodule=self.parts.photos, ckpt_path=path)
                 return module, trainer.global_step
+            except OSError as error:  # a full disk, met by metrics.csv or TensorBoard
+                why = f"cannot be written ({because(error)}); make room, then add --resume"
+                raise TrainingError(f"{self.folder}: {why}") from None
             except Diverged as error:
                 scale = module.rate_scale / 2
                 if scale < 0.5**MOST_RETRIES:
