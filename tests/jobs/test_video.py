@@ -208,7 +208,7 @@ segments.close()
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "av1", "prores"])
 def test_the_same_frames_encode_to_the_same_bytes_whatever_the_memory_held(codec, tmp_path):
-    """Else a resumed video would have other frames than an uninterrupted one, now and then. (glibc fills memory with a byte.)"""
+    """Else a resumed video has other frames than an uninterrupted one, now and then. (glibc fills memory with a byte.)"""
     made = set()
     for filled in ("85", "170"):
         (tmp_path / filled).mkdir()
