@@ -32,7 +32,7 @@ def exported(net: Any, card: Any, path: Path, *_: Any) -> Any:
     return card
 
 
-onestroke.exporting.onnx.export = exported
+onestroke.exporting.onnx.export = exported  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from onestroke.training.checkpoint import load_checkpoint
 
 STYLE = "brushwork"
 PICTURES, FRAMES = 24, 400
-EVERY = 10  # steps between measurements
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def works(inputs: Path, out: Path) -> list[Work]:
     cpu = ["--device", "cpu"]
     small = ["--size", "64", "--batch", "2", "--style-size", "64", "--style-layers", "relu1_2", "relu2_1", "--content-layers",
              "relu2_1", "--network", "tiny", "--initialize-from", "none", "--workers", "0"]  # fmt: skip
-    often = ["--steps", "40", "--save-every", "7", "--val-every", str(EVERY), "--preview-every", "9"]
+    often = ["--steps", "40", "--save-every", "7", "--val-every", "10", "--preview-every", "9"]
     run, pairs, pictures, film = (str(out / name) for name in ("run", "pairs", "pictures", "film.mp4"))
     train = ["train", painting, "--content", photos, "--out", run, *small, *often, *cpu]
     make = ["pairs", painting, "--content", photos, "-o", pairs, "--preset", "fast", "--size", "64", "--steps", "3", *cpu]
@@ -91,13 +90,14 @@ def _files(out: Path) -> dict[str, Any]:
 def _run(out: Path) -> dict[str, Any]:
     """Files as they are, but for times of day: of metrics all columns except seconds, of checkpoints what is computed.
 
-    A run that is stopped also measures the held-out photos where it stopped; these rows are left out.
+    Held-out photos are also measured where a run is stopped, and not where it was killed while it measured them, after it had
+    saved: these rows are left out.
     """
     files = {name: hash for name, hash in _files(out).items() if "tensorboard" not in name}
     files |= {"run/metrics.csv": [], "run/last.ckpt": {}}
     with (out / "run" / "metrics.csv").open() as file:
         rows = [row[:-1] for row in csv.reader(file)]
-    files["run/metrics.csv"] = [row for row in rows if row[1] != "val" or int(row[0]) % EVERY == 0]
+    files["run/metrics.csv"] = [row for row in rows if row[1] != "val"]
     saved = load_checkpoint(out / "run" / "last.ckpt")
     files["run/last.ckpt"] = _digests({name: saved[name] for name in ("global_step", "state_dict", "optimizer_states")})
     return files
