@@ -13,7 +13,6 @@ from PIL import Image
 from onestroke.inference.stylizer import Stylizer
 from onestroke.samples import scenes
 
-
 settings.register_profile("short", deadline=None, derandomize=True, max_examples=30, database=None)
 settings.load_profile("short")
 

@@ -8,11 +8,10 @@ from onestroke.card import ModelCard
 from onestroke.errors import ModelError
 
 NUMBERS = st.dictionaries(st.text(string.ascii_lowercase), st.floats(allow_nan=False, allow_infinity=False), max_size=4)
+TEXTS = ("name", "painting", "license", "network", "vgg", "style_levels", "onestroke_version")
 CARDS = st.builds(
     ModelCard,
-    **dict.fromkeys(
-        ("name", "painting", "license", "network", "vgg", "style_levels", "onestroke_version"), st.text(max_size=30)
-    ),
+    **dict.fromkeys(TEXTS, st.text(max_size=30)),
     **dict.fromkeys(("minimum", "multiple"), st.integers(1, 4096)),
     **dict.fromkeys(("halo", "train_size"), st.integers(0, 65_536)),
     **dict.fromkeys(("parameters", "steps"), st.integers(0, 10**12)),

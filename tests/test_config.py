@@ -24,8 +24,8 @@ def test_pairs_yaml_holds_settings_that_exist():
 
 
 def test_weights_by_name_come_as_flags_or_as_a_mapping():
-    for given in (["relu1_1", "relu2_1=0.5"], {"relu1_1": 1, "relu2_1": "5e-1"}):
-        assert recipe("quality", style_layers=given).style_layers == {"relu1_1": 1.0, "relu2_1": 0.5}
+    for weights in (["relu1_1", "relu2_1=0.5"], {"relu1_1": 1, "relu2_1": "5e-1"}):
+        assert recipe("quality", style_layers=weights).style_layers == {"relu1_1": 1.0, "relu2_1": 0.5}
     with pytest.raises(ConfigError, match=r"style_layers: relu1_1: expected a number, got 'much'"):
         recipe("quality", style_layers=["relu1_1=much"])
 

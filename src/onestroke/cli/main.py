@@ -71,7 +71,7 @@ def run(verb: str, arguments: Sequence[str]) -> int:
 
 def _set_up() -> None:
     """What the program may set and a library may not: other packages' alarms and chatter, for the whole process."""
-    warnings.filterwarnings("ignore", message="Corrupt EXIF", module="PIL")  # what it costs is said where it matters
+    warnings.filterwarnings("ignore", module="PIL")  # of damaged metadata: what it costs is said where it matters
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # images.check_size is the rule here
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder would write a page to the terminal
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses at twice as many; 89 megapixels, its own, a panorama exceeds
