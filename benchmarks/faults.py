@@ -74,6 +74,7 @@ class Trials:
         except Exception as error:
             found = {"result": repr(error)}
         differing = [name for name in {*self.wanted, *found} if found.get(name) != self.wanted.get(name)]
+        differing += [path.name for path in Path(os.environ["ONESTROKE_CACHE"]).rglob("*.part")]
         if ended.code or differing or RAW.search(ended.said):
             self.complain(fault, f"resumed: exit code {ended.code}, differing {sorted(differing)[:5]}", ended)
 
