@@ -55,7 +55,8 @@ def main(arguments: Sequence[str]) -> int:
 
     config, folder = choose(flags, source, resume)
     if rank(config.devices, config.nodes):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the first one tells the others to stop
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # they reach all processes: the first one tells the others to stop
         run_training(config, folder)
         return 0
     console = Console(highlight=False, soft_wrap=True)
