@@ -239,7 +239,8 @@ def test_a_killed_run_goes_on_at_the_last_whole_segment(painter, tiny, tmp_path)
     assert not folder.exists()
 
 
-def test_ctrl_c_leaves_a_playable_file(tiny, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_stops_it_leaves_a_playable_file(number, code, tiny, tmp_path):
     source = make_clip(tmp_path / "in.mp4", [512 * i for i in range(250)], size=(320, 240), sound=True)
     target = tmp_path / "out.mp4"
     command = [sys.executable, "-m", "onestroke.cli.main", "stylize", str(tiny), str(source), "-o", str(target)]
@@ -247,9 +248,9 @@ def test_ctrl_c_leaves_a_playable_file(tiny, tmp_path):
     part = tmp_path / ".out.mp4.parts" / "open.mkv"
     while not part.exists() and run.poll() is None:
         time.sleep(0.01)
-    os.kill(run.pid, signal.SIGINT)
+    os.kill(run.pid, number)
     error = run.communicate()[1]
-    assert run.returncode == 130 and "interrupted after" in error and "Traceback" not in error
+    assert run.returncode == code and "interrupted after" in error and "Traceback" not in error
     times = shown(target)[0]
     assert 0 < len(times) < 250 and times == shown(source)[0][: len(times)]
 

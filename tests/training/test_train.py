@@ -112,13 +112,14 @@ def test_killed_and_resumed_gives_the_same_weights(tmp_path, painting, photos, f
 
 
 @pytest.mark.usefixtures("unexported")
-def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(tmp_path, painting, photos):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_stops_a_run_saves_says_how_to_go_on_and_loses_nothing(number, code, tmp_path, painting, photos):
     out = tmp_path / "stopped"
     process = start(painting, photos, out, "--steps", "400", "--save-every", "1000")
     wait_for_rows(out, 2, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     text, _ = process.communicate(timeout=120)
-    assert process.returncode == 130, text
+    assert process.returncode == code, text
     assert "--resume" in text and "Traceback" not in text
     reached = load_checkpoint(out / "last.ckpt")["global_step"]
     assert 0 < reached < 400
