@@ -335,7 +335,9 @@ def test_a_yaml_given_with_resume_must_be_the_same(finished, tmp_path, capsys):
 
 def test_weights_that_are_no_numbers_replace_no_checkpoint(tmp_path):
     module = StyleModule(networks.build("tiny"), TrainingStep(torch.nn.Identity()), Rate(0.01))
-    trainer = SimpleNamespace(lightning_module=module, global_step=7, save_checkpoint=lambda path: path.write_text("new"))
+    trainer = SimpleNamespace(
+        lightning_module=module, global_step=7, is_global_zero=True, save_checkpoint=lambda path: path.write_text("new")
+    )
     checkpoint = Checkpoint(tmp_path / "last.ckpt", 1)
     checkpoint.save(trainer)
     next(module.net.parameters()).data[0] = float("nan")
@@ -351,7 +353,8 @@ def test_a_full_disk_is_one_line(tmp_path):
 
     module = StyleModule(networks.build("tiny"), TrainingStep(torch.nn.Identity()), Rate(0.01))
     with pytest.raises(TrainingError, match=r"No space left on device.*--resume"):
-        Checkpoint(tmp_path / "x.ckpt", 1).save(SimpleNamespace(lightning_module=module, global_step=1, save_checkpoint=full))
+        trainer = SimpleNamespace(lightning_module=module, global_step=1, is_global_zero=True, save_checkpoint=full)
+        Checkpoint(tmp_path / "x.ckpt", 1).save(trainer)
 
 
 def test_a_finished_run_is_not_trained_over(finished, painting, photos, capsys):

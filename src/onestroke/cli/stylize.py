@@ -133,13 +133,14 @@ def _work(stylizer: Stylizer, jobs: list[Job], settings: Settings, console: Cons
 
     failed = 0
     with Interrupt() as interrupt, Lines(console, len(jobs), lambda: interrupt.asked) as lines:
-        for done in stylize_files(stylizer, jobs, settings, lines.frames):
+        for number, done in enumerate(stylize_files(stylizer, jobs, settings, lines.frames), 1):
+            left = len(jobs) - number
             failed += done.error is not None or bool(done.report and done.report.stopped)
             _tell(done, len(jobs), console)
             lines.file()
-            if interrupt.asked:
-                if len(jobs) > 1:
-                    console.print("stopped; add --resume to go on", markup=False)
+            if interrupt.asked and left:
+                console.print(f"stopped with {left} of {len(jobs)} files to go; add --resume to go on", markup=False)
+            if interrupt.asked and (left or (done.report and done.report.stopped)):
                 return interrupt.code
     if len(jobs) > 1:
         folders = sorted({str(job.target.parent) for job in jobs})
