@@ -7,10 +7,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch reads it: tests ru
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from onestroke.inference.stylizer import Stylizer
 from onestroke.samples import scenes
+
+settings.register_profile("short", deadline=None, derandomize=True, max_examples=30, database=None)
+settings.load_profile("short")
 
 
 @pytest.fixture(scope="session", autouse=True)

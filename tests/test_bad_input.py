@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from PIL import Image
+from PIL import Image, ImageCms
 
 from onestroke.bundled import path as bundled
 from onestroke.cli.main import main
@@ -141,6 +141,41 @@ def test_unusual_pictures_are_painted(mode, folder, capsys):
     assert main(["stylize", STYLE, "odd.png", "--device", "cpu"]) == 0
     with Image.open(folder / f"odd-{STYLE}.png") as painted:
         assert painted.size == (40, 30)
+
+
+def exif(*entries, following=0, count=None):
+    """A little-endian EXIF block of one directory with these (tag, type, count, value) entries."""
+    rows = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", count or len(entries)) + rows + struct.pack("<I", following)
+
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+NOISE = np.random.default_rng(1).bytes(50_000)
+METADATA = {
+    "exif loops": {"exif": exif((0x0112, 3, 1, 6), following=8)},
+    "exif holds itself": {"exif": exif((0x8769, 4, 1, 8), (0x8825, 4, 1, 8), (0xA005, 4, 1, 8))},
+    "exif announces 65535 entries": {"exif": exif((0x0112, 3, 1, 6), count=65535)},
+    "exif announces 4 GB": {"exif": exif((0x010E, 2, 2**32 - 1, 8), (0x0112, 5, 2**31, 8), (0x9286, 7, 2**32 - 1, 30))},
+    "exif overlaps": {"exif": exif(*[(0x9000 + i, 12, 60, 8) for i in range(2000)])},
+    "exif turns by text": {"exif": exif((0x0112, 2, 4, 0x36363636))},
+    "exif turns by 77": {"exif": exif((0x0112, 3, 1, 77))},
+    "exif of noise": {"exif": b"Exif\0\0" + NOISE[:5000]},
+    "icc empty": {"icc_profile": b"\0"},
+    "icc of noise": {"icc_profile": NOISE},
+    "icc cut short": {"icc_profile": PROFILE[:200]},
+    "icc of noise inside": {"icc_profile": PROFILE[:132] + NOISE[:400]},
+    "icc of another space": {"icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("name", METADATA)
+def test_damaged_metadata_costs_no_picture(name, kind, folder, capsys):
+    Image.new("RGB", (40, 30), "teal").save(folder / "a.png", kind, **METADATA[name])
+    assert main(["stylize", STYLE, "a.png", "-o", f"out.{kind.lower()}", "--device", "cpu"]) == 0
+    assert "Traceback" not in capsys.readouterr().err
+    with Image.open(f"out.{kind.lower()}") as painted:
+        assert sorted(painted.size) == [30, 40]
 
 
 def test_links_in_a_circle(folder, photo, refused, capsys):

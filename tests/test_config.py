@@ -1,11 +1,14 @@
-from dataclasses import asdict
+import typing
+from dataclasses import asdict, fields, is_dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from onestroke.config.schema import check, merge, read_yaml, write_yaml
+from onestroke.config.schema import LARGEST, check, merge, read_yaml, write_yaml
 from onestroke.config.training import QUICK, TrainConfig, load
 from onestroke.errors import ConfigError
-from onestroke.optimization.gatys.presets import recipe
+from onestroke.optimization.gatys.presets import Recipe, recipe
 
 
 def test_default_yaml_is_what_the_program_does_by_itself():
@@ -21,8 +24,8 @@ def test_pairs_yaml_holds_settings_that_exist():
 
 
 def test_weights_by_name_come_as_flags_or_as_a_mapping():
-    for given in (["relu1_1", "relu2_1=0.5"], {"relu1_1": 1, "relu2_1": "5e-1"}):
-        assert recipe("quality", style_layers=given).style_layers == {"relu1_1": 1.0, "relu2_1": 0.5}
+    for weights in (["relu1_1", "relu2_1=0.5"], {"relu1_1": 1, "relu2_1": "5e-1"}):
+        assert recipe("quality", style_layers=weights).style_layers == {"relu1_1": 1.0, "relu2_1": 0.5}
     with pytest.raises(ConfigError, match=r"style_layers: relu1_1: expected a number, got 'much'"):
         recipe("quality", style_layers=["relu1_1=much"])
 
@@ -91,3 +94,36 @@ def test_a_title_may_look_like_a_date(tmp_path):
 def test_aliases_may_be_used_as_people_use_them(tmp_path):
     (tmp_path / "c.yaml").write_text("a: &a [relu1_1, relu2_1]\nb: *a\nc: *a\n")
     assert read_yaml(tmp_path / "c.yaml")["c"] == ["relu1_1", "relu2_1"]
+
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+
+
+def values_of(hint, about):
+    """Whatever a field of a configuration may hold."""
+    if about["choices"]:
+        return st.sampled_from(about["choices"])
+    few, least, most = 0 if about["empty"] else 1, about["least"], about["most"] or LARGEST
+    if hint in (int, float):
+        least = -LARGEST if least is None else least
+        return st.integers(int(least), int(most)) if hint is int else st.floats(least, most)
+    if typing.get_origin(hint) is dict:
+        return st.dictionaries(TEXT, values_of(float, about), min_size=few, max_size=3)
+    if typing.get_origin(hint) is list:
+        inner = typing.get_args(hint)[0]
+        return st.lists(made(inner) if is_dataclass(inner) else values_of(inner, about), min_size=few, max_size=3)
+    return st.booleans() if hint is bool else TEXT
+
+
+def made(kind):
+    """Configurations of a kind, any field set."""
+    hints = typing.get_type_hints(kind)
+    return st.builds(kind, **{f.name: values_of(hints[f.name], f.metadata) for f in fields(kind)})
+
+
+@pytest.mark.parametrize("kind", [TrainConfig, Recipe])
+@given(data=st.data())
+def test_any_configuration_reads_back_the_same(kind, data, tmp_path_factory):
+    config, path = check(data.draw(made(kind))), tmp_path_factory.mktemp("config") / "c.yaml"
+    write_yaml(config, path)
+    assert merge(kind(), read_yaml(path), "c.yaml") == config

@@ -3,6 +3,9 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageCms
 
 from onestroke.errors import ImageError
@@ -182,3 +185,28 @@ def test_a_resolution_in_an_unknown_unit_is_read(tmp_path):
     picture = read_image(tmp_path / "x.jpg")
     for suffix in WRITABLE:
         save_image(tmp_path / f"out{suffix}", RGB, like=picture)
+
+
+SIDES = st.tuples(st.integers(1, 40), st.integers(1, 40))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+@given(data=st.data())
+def test_lossless_formats_give_back_every_pixel(suffix, data, tmp_path_factory):
+    height, width = data.draw(SIDES)
+    rgb = data.draw(arrays(np.uint8, (height, width, 3)))
+    alpha = data.draw(st.none() | arrays(np.uint8, (height, width))) if suffix != ".bmp" else None
+    path = tmp_path_factory.mktemp("picture") / f"a{suffix}"
+    save_image(path, rgb, like=Picture(rgb, alpha))
+    found = read_image(path)
+    assert np.array_equal(found.rgb, rgb)
+    assert (alpha is None and found.alpha is None) or np.array_equal(found.alpha, alpha)
+
+
+@given(data=st.data())
+def test_a_lossless_webp_is_read_as_it_is(data, tmp_path_factory):
+    height, width = data.draw(SIDES)
+    rgb = data.draw(arrays(np.uint8, (height, width, 3)))
+    path = tmp_path_factory.mktemp("picture") / "a.webp"
+    Image.fromarray(rgb).save(path, lossless=True)
+    assert np.array_equal(read_image(path).rgb, rgb)

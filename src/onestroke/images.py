@@ -113,7 +113,7 @@ def to_picture(image: Image.Image) -> Picture:
         upright = upright.convert("RGBA")
         alpha = np.asarray(upright.getchannel("A"))
     rgb = np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
-    return Picture(rgb, alpha, exif.tobytes() if len(exif) else b"", info)
+    return Picture(rgb, alpha, _to_bytes(exif), info)
 
 
 def _upright(image: Image.Image) -> Image.Exif:
@@ -124,6 +124,14 @@ def _upright(image: Image.Image) -> Image.Exif:
     except Exception:  # Pillow raises anything over a damaged one
         return Image.Exif()
     return exif
+
+
+def _to_bytes(exif: Image.Exif) -> bytes:
+    """It, to be written again; nothing where it is empty or damaged."""
+    try:
+        return exif.tobytes() if len(exif) else b""
+    except Exception:  # as above
+        return b""
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:

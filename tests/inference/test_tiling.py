@@ -5,6 +5,8 @@ import tempfile
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import numpy_helper
 from PIL import Image
 
@@ -15,7 +17,8 @@ from onestroke.images import read_image
 from onestroke.inference.session import open_model
 from onestroke.inference.stylizer import MARGIN, Stylizer
 from onestroke.inference.tiling import executor as tiles
-from onestroke.inference.tiling.executor import Tiler
+from onestroke.inference.tiling.executor import Tiler, strips
+from onestroke.inference.tiling.rows import Rows
 from onestroke.samples.scenes import draw
 
 HEAD = ".15.weight"  # of the last convolution
@@ -209,3 +212,39 @@ def test_files_in_memory_count_as_free_in_a_container(tmp_path, monkeypatch):
 
 def test_free_memory_is_a_sensible_number():
     assert 10**7 < memory.free_memory() < 10**14
+
+
+@given(st.integers(1, 400), st.integers(1, 90), st.integers(0, 40))
+def test_strips_have_every_position_once_and_halos_inside_the_picture(positions, step, halo):
+    cut = strips(positions, step, halo)
+    assert [place for strip in cut for place in range(strip.start, strip.stop)] == list(range(positions))
+    for strip in cut:
+        assert 0 <= strip.top <= strip.start < strip.stop <= strip.bottom <= positions
+        assert strip.start - strip.top == min(halo, strip.start)
+        assert strip.bottom - strip.stop == min(halo, positions - strip.stop)
+
+
+OPERATORS = st.one_of(
+    st.tuples(st.just("pad"), st.integers(0, 4), st.integers(0, 4)),
+    st.tuples(st.just("convolve"), st.sampled_from([1, 3, 5, 9]), st.sampled_from([1, 2])),
+    st.tuples(st.just("resize"), st.sampled_from([2, 3]), st.booleans()),
+)
+
+
+@given(st.integers(40, 60), st.sampled_from([1, 2, 4]), st.lists(OPERATORS, max_size=7))
+def test_rows_said_to_be_right_are(positions, rate, operators):
+    """Each row of a strip is true or not: not what was padded at an edge inside the picture, nor what looks at such rows."""
+    rows, true = Rows(rate), np.ones(rate * positions, bool)
+    for name, a, b in operators:
+        if name == "pad":
+            rows, true = rows.padded(a, b), np.pad(true, (a, b))
+        elif name == "convolve" and rows.rate % b == 0:
+            rows, true = rows.convolved(a, b), np.lib.stride_tricks.sliding_window_view(true, a)[::b].all(-1)
+        elif name == "resize":
+            seen = np.pad(true, 1) if b else np.pad(true, 1, constant_values=True)  # linear: also the rows beside it
+            true = np.repeat(seen[:-2] & true & seen[2:] if b else true, a)
+            rows = rows.resized(a, b)
+    assert len(true) == rows.rate * positions + rows.extra
+    assert true[rows.before : len(true) - rows.after].all()
+    own = true[rows.rate * rows.halo : rows.rate * (positions - rows.halo)]  # the strip's own rows, its halo around them
+    assert len(own) == 0 or own.all()

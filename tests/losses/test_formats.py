@@ -1,5 +1,8 @@
 """Every reader, on a small file (the first block of VGG) that the test writes in that format."""
 
+import pickle
+from pathlib import Path
+
 import h5py
 import numpy as np
 import onnx
@@ -9,6 +12,7 @@ import torch
 from onnx import helper, numpy_helper
 from safetensors.numpy import save_file
 
+from onestroke.cli.main import main
 from onestroke.errors import WeightsError
 from onestroke.losses import formats, weights
 
@@ -125,3 +129,70 @@ def test_missing_and_unknown_files_are_named(tmp_path):
         weights.resolve("vgg16", tmp_path / "gone.pth")
     with pytest.raises(WeightsError, match="unknown kind"):
         weights.resolve("vgg16", tmp_path / "weights.txt")
+
+
+class Payload:
+    def __reduce__(self):
+        return Path.touch, (Path("pwned"),)
+
+
+def changed(kernel):
+    """Writes a file of the format whose second kernel is another one."""
+    return lambda write, kernels, path: write(path, [kernels[0], kernel])
+
+
+def cut(share):
+    def write_part(write, kernels, path):
+        write(path, kernels)
+        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+
+    return write_part
+
+
+DAMAGE = {
+    "empty": lambda write, kernels, path: path.write_bytes(b""),
+    "noise": lambda write, kernels, path: path.write_bytes(RNG.bytes(5000)),
+    "a pickle": lambda write, kernels, path: path.write_bytes(pickle.dumps(Payload())),
+    "torch's, with a payload": lambda write, kernels, path: torch.save({"features.0.weight": Payload()}, path),
+    "torch's of old, with a payload": lambda write, kernels, path: torch.save(
+        {"features.0.weight": Payload()}, path, _use_new_zipfile_serialization=False
+    ),
+    "cut at the beginning": cut(0.01),
+    "cut in the middle": cut(0.5),
+    "cut near the end": cut(0.99),
+    "no numbers": changed(np.full((64, 64, 3, 3), np.nan, np.float32)),
+    "complex": changed(np.full((64, 64, 3, 3), 1j, np.complex64)),
+    "another shape": changed(np.zeros((64, 65, 3, 3), np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", ["torchvision.pth", "torchvision.pt", *[name for name in WRITERS if "pth" not in name]])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_weights_are_refused(damage, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write, kernels = WRITERS.get(name, (write_pth, KERNELS))
+    DAMAGE[damage](write, kernels, Path(name))
+    with pytest.raises(WeightsError, match=name):
+        weights.resolve("vgg16", Path(name))
+    assert not Path("pwned").exists()
+
+
+def test_a_file_that_announces_more_than_memory_holds_is_refused(tmp_path):
+    write_keras_tensorflow(tmp_path / "w.h5", BGR)
+    with h5py.File(tmp_path / "w.h5", "a") as file:
+        file.create_dataset("block1_conv3/kernel", (3, 3, 2**14, 2**14), np.float32, chunks=(3, 3, 64, 64))  # never written
+    with pytest.raises(WeightsError, match="which no VGG has"):
+        weights.resolve("vgg16", tmp_path / "w.h5")
+
+
+@pytest.mark.parametrize("name", ["jcjohnson.pth", "plain.safetensors", "theano.h5", "matconvnet.mat", "graph.onnx"])
+def test_a_training_with_damaged_weights_is_not_begun(name, painting, photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    small = ["--size", "32", "--batch", "1", "--steps", "1", "--style-layers", "relu1_2", "--content-layers", "relu1_2"]
+    given = ["--content", str(photos), "--out", "run", "--device", "cpu", "--initialize-from", "none", *small]
+    for damage in ("torch's, with a payload", "cut in the middle"):
+        DAMAGE[damage](*WRITERS[name], Path(name))
+        assert main(["train", str(painting), "--vgg-weights", name, *given]) == 2
+        error = capsys.readouterr().err
+        assert name in error and error.count("\n") == 1
+    assert not Path("run").exists() and not Path("pwned").exists()

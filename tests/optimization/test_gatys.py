@@ -96,7 +96,8 @@ def test_a_resumed_run_keeps_its_memory_and_so_its_tiles(photo, painting, tmp_pa
     assert second.memory == first.memory != 12_345
 
 
-def test_ctrl_c_keeps_the_picture_and_the_state(photo, painting, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_stops_it_keeps_the_picture_and_the_state(number, code, photo, painting, tmp_path):
     out, state = tmp_path / "p.png", tmp_path / "p.png.resume"
     arguments = ["gatys", str(photo), str(painting), "-o", str(out), *SMALL, "--steps", "2000"]
     command = [sys.executable, "-m", "onestroke.cli.main", *arguments]
@@ -104,8 +105,8 @@ def test_ctrl_c_keeps_the_picture_and_the_state(photo, painting, tmp_path):
         for line in process.stderr:
             if "step 50/" in line:
                 break
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130 and "--resume" in process.stderr.read()
+        process.send_signal(number)
+        assert process.wait(60) == code and "--resume" in process.stderr.read()
     assert read_image(out).rgb.shape == (37, 48, 3) and state.is_file()
     assert cli("gatys", [*arguments[1:-1], "60", "--resume"]) == 0
     assert not state.exists()

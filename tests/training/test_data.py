@@ -107,12 +107,13 @@ def test_loading_processes_get_the_cache_by_name(photos):
     assert np.array_equal(pickle.loads(sent)[3], loaded[3])
 
 
-def test_loading_processes_outlive_ctrl_c(photos):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_loading_processes_outlive_what_stops_the_run(number, photos):
     loaded = photos_of.load_folder(photos, 32)
     module = data.PhotoModule(loaded, loaded, size=32, batch=2, seed=0, workers=1)
     batches = iter(module.train_dataloader())
     next(batches)
     for worker in multiprocessing.active_children():
-        os.kill(worker.pid, signal.SIGINT)
+        os.kill(worker.pid, number)
     for step in range(1, 6):
         assert torch.equal(next(batches), module.batches().at(step))

@@ -112,13 +112,14 @@ def test_killed_and_resumed_gives_the_same_weights(tmp_path, painting, photos, f
 
 
 @pytest.mark.usefixtures("unexported")
-def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(tmp_path, painting, photos):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_stops_a_run_saves_says_how_to_go_on_and_loses_nothing(number, code, tmp_path, painting, photos):
     out = tmp_path / "stopped"
     process = start(painting, photos, out, "--steps", "400", "--save-every", "1000")
     wait_for_rows(out, 2, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     text, _ = process.communicate(timeout=120)
-    assert process.returncode == 130, text
+    assert process.returncode == code, text
     assert "--resume" in text and "Traceback" not in text
     reached = load_checkpoint(out / "last.ckpt")["global_step"]
     assert 0 < reached < 400
@@ -334,7 +335,9 @@ def test_a_yaml_given_with_resume_must_be_the_same(finished, tmp_path, capsys):
 
 def test_weights_that_are_no_numbers_replace_no_checkpoint(tmp_path):
     module = StyleModule(networks.build("tiny"), TrainingStep(torch.nn.Identity()), Rate(0.01))
-    trainer = SimpleNamespace(lightning_module=module, global_step=7, save_checkpoint=lambda path: path.write_text("new"))
+    trainer = SimpleNamespace(
+        lightning_module=module, global_step=7, is_global_zero=True, save_checkpoint=lambda path: path.write_text("new")
+    )
     checkpoint = Checkpoint(tmp_path / "last.ckpt", 1)
     checkpoint.save(trainer)
     next(module.net.parameters()).data[0] = float("nan")
@@ -350,7 +353,8 @@ def test_a_full_disk_is_one_line(tmp_path):
 
     module = StyleModule(networks.build("tiny"), TrainingStep(torch.nn.Identity()), Rate(0.01))
     with pytest.raises(TrainingError, match=r"No space left on device.*--resume"):
-        Checkpoint(tmp_path / "x.ckpt", 1).save(SimpleNamespace(lightning_module=module, global_step=1, save_checkpoint=full))
+        trainer = SimpleNamespace(lightning_module=module, global_step=1, is_global_zero=True, save_checkpoint=full)
+        Checkpoint(tmp_path / "x.ckpt", 1).save(trainer)
 
 
 def test_a_finished_run_is_not_trained_over(finished, painting, photos, capsys):

@@ -69,17 +69,17 @@ def main(arguments: Sequence[str]) -> int:
     octave_sizes(recipe, *photo.rgb.shape[:2])  # before old frames make room for new ones
     with locked(out):
         if recipe.frames > 1:
-            whole = _frames(dreamer, photo, out, own["resume"], console)
+            stopped = _frames(dreamer, photo, out, own["resume"], console)
         else:
-            whole = _picture(dreamer, photo, out, console)
-    if not whole:
-        return 130
+            stopped = _picture(dreamer, photo, out, console)
+    if stopped:
+        return stopped
     print(out)
     return 0
 
 
-def _picture(dreamer: Dreamer, photo: Picture, out: Path, console: Console) -> bool:
-    """Dream one picture with progress, and save it. Returns whether it went to the end."""
+def _picture(dreamer: Dreamer, photo: Picture, out: Path, console: Console) -> int:
+    """Dream one picture with progress, and save it. Returns 0, or the exit code of what stopped it."""
     from onestroke.cli.pixels import ProgressLine
     from onestroke.optimization.gatys.synthesis import Progress
 
@@ -96,11 +96,11 @@ def _picture(dreamer: Dreamer, photo: Picture, out: Path, console: Console) -> b
     save_image(out, result, like=Picture(result, alpha, photo.exif, photo.info))
     if interrupt.asked:
         console.print(f"stopped; {out} is the picture so far", markup=False)
-    return not interrupt.asked
+    return interrupt.code
 
 
-def _frames(dreamer: Dreamer, photo: Picture, out: Path, resume: bool, console: Console) -> bool:
-    """Dream the frames of a zoom, each saved when it is whole. Returns whether it went to the end."""
+def _frames(dreamer: Dreamer, photo: Picture, out: Path, resume: bool, console: Console) -> int:
+    """Dream the frames of a zoom, each saved when it is whole. Returns 0, or the exit code of what stopped it."""
     from onestroke.optimization.deepdream.dreamer import octave_sizes
 
     total, start, done = dreamer.recipe.frames, photo.rgb, 0
@@ -120,11 +120,11 @@ def _frames(dreamer: Dreamer, photo: Picture, out: Path, resume: bool, console: 
         for number, frame in enumerate(dreamer.zoom(start, done, lambda _: interrupt.asked), done + 1):
             if interrupt.asked:
                 console.print(f"stopped; {out} holds {number - 1} whole frames; add --resume to go on", markup=False)
-                return False
+                return interrupt.code
             save_image(_frame(out, number - 1), frame)
             each = (time.perf_counter() - began) / (number - done)
             console.print(f"frame {number}/{total}  {each:.1f} s a frame  {each * (total - number):.0f} s left")
-    return True
+    return 0
 
 
 def _frame(folder: Path, number: int) -> Path:

@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse, optimize, save; after Ctrl-C the picture so far and a state to resume from."""
+    """Parse, optimize, save; after Ctrl-C or SIGTERM the picture so far and a state to resume from."""
     flags = vars(parser().parse_args(arguments))
     own = {name: flags.pop(name) for name in ("photo", "paintings", "out", "preset", "blend", "regions", "style_regions",
                                               "memory", "device", "resume", "overwrite")}  # fmt: skip
@@ -84,19 +84,19 @@ def main(arguments: Sequence[str]) -> int:
     with locked(out):
         if own["resume"]:
             work.load(state)
-        done = _run(work, state, console)
+        stopped = _run(work, state, console)
         _save(out, work, photo, state, console)
-    if not done:
+    if stopped:
         more = "; add --resume to go on" if state.is_file() else ""
         console.print(f"stopped; {out} is the picture so far{more}", markup=False)
-        return 130
+        return stopped
     state.unlink(missing_ok=True)
     print(out)
     return 0
 
 
-def _run(work: Gatys, state: Path, console: Console) -> bool:
-    """Run with progress; a state every minute and after Ctrl-C. Returns whether it went to the end."""
+def _run(work: Gatys, state: Path, console: Console) -> int:
+    """Run with progress; a state every minute and when stopped. Returns 0, or the exit code of what stopped it."""
     from onestroke.cli.pixels import ProgressLine, peak_memory
 
     line, saved = ProgressLine(console), time.monotonic()
@@ -115,7 +115,7 @@ def _run(work: Gatys, state: Path, console: Console) -> bool:
 
         done = work.run(watch)
     console.print(f"{line.seconds:.0f} s, peak memory {peak_memory(work.device)} MB", style="dim")
-    return done
+    return 0 if done else interrupt.code
 
 
 def _save(out: Path, work: Gatys, photo: Picture, state: Path, console: Console) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from onestroke.cli.output import Output
 from onestroke.errors import ConfigError, OnestrokeError, because, shown
 from onestroke.images import MOST_PIXELS
+from onestroke.interrupt import Terminated, terminable
 
 # verb -> what it does; each lives in the module of its name, imported only when called, so that --help stays instant.
 VERBS = {
@@ -35,7 +36,7 @@ EXTRAS = {"serve": "serve"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code (0 done, 1 some files failed, 2 wrong input, 130 Ctrl-C)."""
+    """Run one verb; returns the exit code (0 done, 1 some files failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in VERBS:
         return run(given[0], given[1:])
@@ -61,7 +62,7 @@ def _about(given: Sequence[str]) -> int:
 def run(verb: str, arguments: Sequence[str]) -> int:
     """Run `verb` with its arguments; returns the exit code."""
     _set_up()
-    with Output() as output:
+    with Output() as output, terminable():
         code = _run(verb, arguments)
     if output.error:
         print(f"onestroke {verb}: standard output cannot be written ({because(output.error)})", file=sys.stderr)
@@ -70,7 +71,7 @@ def run(verb: str, arguments: Sequence[str]) -> int:
 
 def _set_up() -> None:
     """What the program may set and a library may not: other packages' alarms and chatter, for the whole process."""
-    warnings.filterwarnings("ignore", message="Corrupt EXIF", module="PIL")  # what it costs is said where it matters
+    warnings.filterwarnings("ignore", module="PIL")  # of damaged metadata: what it costs is said where it matters
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # images.check_size is the rule here
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder would write a page to the terminal
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses at twice as many; 89 megapixels, its own, a panorama exceeds
@@ -96,9 +97,9 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         package = known.get(error.name or "", f'"onestroke[{EXTRAS.get(verb, "train")}]"')
         print(f"onestroke {verb}: needs the package {error.name!r}; pip install {package}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print(f"\nonestroke {verb}: interrupted", file=sys.stderr)
-        return 130
+        return 143 if isinstance(error, Terminated) else 130
 
 
 def _check(arguments: Sequence[str]) -> None:

@@ -90,5 +90,5 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{made} pairs made, {len(pairs.read_pairs(folder))} in {folder}")
     if interrupt.asked:
         console.print("stopped; run the same command again to go on")
-        return 130
+        return interrupt.code
     return 1 if skipped else 0

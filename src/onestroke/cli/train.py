@@ -55,7 +55,8 @@ def main(arguments: Sequence[str]) -> int:
 
     config, folder = choose(flags, source, resume)
     if rank(config.devices, config.nodes):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the first one tells the others to stop
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # they reach all processes: the first one tells the others to stop
         run_training(config, folder)
         return 0
     console = Console(highlight=False, soft_wrap=True)
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         console.print(
             f"stopped at step {run.steps} and saved; go on with: onestroke train --out {folder} --resume", markup=False
         )
-        return 130
+        return line.interrupt.code
     terms = ", ".join(f"{name} {value:.3f}" for name, value in run.objective.items())
     console.print(f"done in {(time.monotonic() - began) / 60:.1f} minutes; held-out objective: {terms}")
     console.print(f"  model    {run.model}\n  sample   {run.sample}\n  previews {folder / 'previews'}", markup=False)

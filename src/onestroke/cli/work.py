@@ -14,7 +14,7 @@ from onestroke.jobs.engine import Done, Engine
 from onestroke.jobs.job import Job
 from onestroke.jobs.settings import Settings
 
-STOPPED = 130  # the exit code of Ctrl-C, and the least of those that say: stopped from outside
+STOPPED = 130  # the least exit code that says: stopped from outside (interrupt.py)
 
 
 def on_cluster(
@@ -41,17 +41,21 @@ def on_cluster(
 
 def work(engine: Engine, jobs: list[Job], settings: Settings, console: Console) -> tuple[int, list[Done]]:
     """Do the jobs and tell of them; the exit code, and what failed."""
-    failed = list[Done]()
+    failed, left, unfinished = list[Done](), len(jobs), False
     with Interrupt() as interrupt, Lines(console, len(jobs), lambda: interrupt.asked) as lines:
         for done in engine(jobs, settings, lines.frames):
-            if done.error or (done.report and done.report.stopped):
+            left -= 1
+            unfinished = bool(done.report and done.report.stopped)
+            if done.error or unfinished:
                 failed.append(done)
             _tell(done, len(jobs), console)
             lines.file()
             if interrupt.asked:
                 break
-    if interrupt.asked:
-        return STOPPED, failed
+    if interrupt.asked and (left or unfinished):
+        if left:
+            console.print(f"stopped with {left} of {len(jobs)} files to go; add --resume to go on", markup=False)
+        return interrupt.code, failed
     if len(jobs) > 1:
         folders = sorted({job.folder for job in jobs})
         print(f"{len(jobs) - len(failed)} of {len(jobs)} files in {folders[0]}" + (" and below" if len(folders) > 1 else ""))

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from onestroke.errors import WeightsError
 
+_LARGEST = 10**8  # values of a kernel: far above VGG's, and far below what a file of a few bytes may announce
+
 Convolution = tuple[NDArray[Any], NDArray[Any]]
 
 
@@ -76,6 +78,8 @@ def _read_h5(path: Path) -> Raw:
     def visit(name: str, item: Any) -> None:
         match = re.search(r"block(\d)_conv(\d)", name)
         if match and isinstance(item, h5py.Dataset) and item.ndim in (1, 4):
+            if item.size > _LARGEST:
+                raise WeightsError(f"{path}: {name} announces {item.shape}, which no VGG has; use another copy of the file")
             found.setdefault((int(match[1]), int(match[2])), {})[item.ndim] = np.asarray(item)
 
     with h5py.File(path, "r") as file:

@@ -95,6 +95,8 @@ def interpret(variant: str, raw: formats.Raw, source: str) -> VGGWeights:
         width = WIDTHS[int(name[4]) - 1]
         if kernel.shape != (width, channels, 3, 3) or bias.shape != (width,):
             raise WeightsError(f"{source}: not {variant}: {name} has shape {kernel.shape}, not {(width, channels, 3, 3)}")
+        if not all(part.dtype.kind in "fiu" and np.isfinite(part).all() for part in (kernel, bias)):
+            raise WeightsError(f"{source}: {name} holds what is no finite number; use another copy of the file")
         convolutions[name] = torch.from_numpy(kernel.astype(np.float32)), torch.from_numpy(bias.astype(np.float32))
         channels = width
     other = _other_variant(variant, raw)

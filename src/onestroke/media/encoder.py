@@ -35,9 +35,11 @@ class Codec:
 
 _USUAL = (".mp4", ".m4v", ".mov", ".mkv", ".ts")
 # Painted frames are all edges, which low quality turns to mush: the defaults look lossless at a glance.
+# cpu-independent: without it x264's assembly for "mbtree" reads memory that was never written, and encodes the same frames
+# differently now and then (tests/jobs/test_video.py). It takes no measurable time.
 # x265 writes beyond its memory where a picture is at most 48 wide, SVT-AV1 where a side is below 32: 64 is a block of theirs.
 CODECS = {
-    "h264": Codec("libx264", _USUAL, 18, 51, {"preset": "medium"}),
+    "h264": Codec("libx264", _USUAL, 18, 51, {"preset": "medium", "x264-params": "cpu-independent=1"}),
     "h265": Codec("libx265", _USUAL, 21, 51, {"preset": "fast", "x265-params": "log-level=none"}, smallest=64),
     "av1": Codec("libsvtav1", (".mp4", ".m4v", ".mkv", ".webm"), 26, 63, {"preset": "8"}, smallest=64, fastest=240),
     "prores": Codec("prores_ks", (".mov", ".mkv"), None, 0, {"profile": "3", "vendor": "apl0"}),

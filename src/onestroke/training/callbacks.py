@@ -104,10 +104,11 @@ class Metrics(pl.Callback):
         rows: list[dict[str, str]] = []
         if self.path.exists():
             with self.path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= trainer.global_step]
+                whole = (line for line in file if line.endswith("\n"))  # a full disk may have cut the last one short
+                rows = [row for row in csv.DictReader(whole) if int(row["step"]) <= trainer.global_step]
         earlier = float(rows[-1]["seconds"]) if rows else 0.0
         self.began = time.monotonic() - earlier
-        with self.path.open("w", newline="") as file:
+        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)

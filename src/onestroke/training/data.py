@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -72,9 +73,14 @@ class Batches(IterableDataset[Tensor]):
         return np.random.default_rng((self.seed, 2, epoch)).permutation(count)
 
 
-def _ignore_interrupt(worker: int) -> None:
-    """Ctrl-C reaches the loading processes too, which the run needs until it has saved."""
+def _outlive(worker: int) -> None:
+    """Ctrl-C, and a scheduler's SIGTERM, reach the loading processes too, which the run needs until it has saved.
+
+    SIGTERM ends them half a minute later: Python sends it to those that were left behind.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(30))
 
 
 class PhotoModule(pl.LightningDataModule):
@@ -102,7 +108,7 @@ class PhotoModule(pl.LightningDataModule):
         """The batches, loaded by `workers` processes."""
         return DataLoader(
             self.batches(), batch_size=None, num_workers=self.workers, pin_memory=self.workers > 0,
-            worker_init_fn=_ignore_interrupt,
+            worker_init_fn=_outlive,
         )  # fmt: skip
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:

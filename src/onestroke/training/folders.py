@@ -73,7 +73,8 @@ def _new_folder(config: TrainConfig) -> Path:
     if config.out:
         if (Path(config.out) / "config.yaml").exists():
             raise ConfigError(f"out: {config.out} holds a run already; add --resume to continue it, or name another folder")
-        if Path(config.out).is_dir() and any(Path(config.out).iterdir()):
+        # A kill may have left a hidden file before the first of the run was whole.
+        if Path(config.out).is_dir() and any(not path.name.startswith(".") for path in Path(config.out).iterdir()):
             raise ConfigError(f"out: {config.out} holds files that are no run; name a new folder")
         return Path(config.out)
     taken = _runs(config.style_image)

@@ -144,6 +144,9 @@ class _Fit:
                 with interruptible():
                     trainer.fit(module, datamodule=self.parts.photos, ckpt_path=path)
                 return module, trainer.global_step
+            except OSError as error:  # a full disk, met by metrics.csv or TensorBoard
+                why = f"cannot be written ({because(error)}); make room, then add --resume"
+                raise TrainingError(f"{self.folder}: {why}") from None
             except Diverged as error:
                 scale = module.rate_scale / 2
                 if scale < 0.5**MOST_RETRIES:
@@ -162,7 +165,6 @@ class _Fit:
         hooks: list[pl.Callback] = [
             self.clock,
             callbacks.Events(self.report, config.batch, self.clock),
-            callbacks.Checkpoint(self.checkpoint, config.save_every),
         ]
         if self.first:
             photo = resize(self.parts.preview, longer=PREVIEW_SIDE)
@@ -170,6 +172,7 @@ class _Fit:
                 callbacks.Previews(photo, self.folder / "previews", config.preview_every, self.report),
                 callbacks.Metrics(self.folder / "metrics.csv"),
             ]
+        hooks.append(callbacks.Checkpoint(self.checkpoint, config.save_every))  # last: what a step saved is not done again
         return new_trainer(
             self.folder, self.parts.device, hooks,
             bf16=self.parts.bf16, steps=steps, val_every=config.val_every, clip=config.clip,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -50,7 +52,7 @@ def new_trainer(
         gradient_clip_val=clip or None,
         log_every_n_steps=10,
         logger=TensorBoardLogger(folder, name="tensorboard", version="") if hooks else False,
-        callbacks=list(hooks),
+        callbacks=[*hooks, _Signals()],
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
@@ -63,8 +65,21 @@ def interruptible() -> Iterator[None]:
     """Lightning makes an exit of a Ctrl-C that it does not know what to do with; the command should say it."""
     try:
         yield
-    except SystemExit:
-        raise KeyboardInterrupt from None
+    except SystemExit as error:
+        raise (error.__context__ if isinstance(error.__context__, KeyboardInterrupt) else KeyboardInterrupt()) from None
+
+
+class _Signals(pl.Callback):
+    """Leaves SIGTERM to whoever took it before Lightning did, which would end a training between two saves."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Before Lightning takes it."""
+        self.before = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """After that."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.before)
 
 
 @contextmanager
@@ -73,4 +88,21 @@ def quiet_lightning() -> Iterator[None]:
     with quiet("pytorch_lightning", "lightning_fabric", "lightning.pytorch"), warnings.catch_warnings():
         for module in ("pytorch_lightning", "lightning_fabric", "torch.utils.data"):
             warnings.filterwarnings("ignore", module=module)
+        with _quiet_tensorboard():
+            yield
+
+
+@contextmanager
+def _quiet_tensorboard() -> Iterator[None]:
+    """What TensorBoard's thread meets, a full disk for one, is raised again by its next write: no traceback of its own."""
+    before = threading.excepthook
+
+    def told(error: threading.ExceptHookArgs) -> None:
+        if not type(error.thread).__module__.startswith("tensorboard."):
+            before(error)
+
+    threading.excepthook = told
+    try:
         yield
+    finally:
+        threading.excepthook = before
