@@ -14,6 +14,7 @@ from PIL import Image
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from onestroke.cli.main import main
+from onestroke.files import unfinished
 from onestroke.inference.stylizer import Stylizer
 from onestroke.training.callbacks import COLUMNS, Metrics
 from onestroke.training.checkpoint import load_checkpoint
@@ -98,7 +99,7 @@ def test_a_row_of_metrics_that_a_full_disk_cut_is_no_row(tmp_path):
 
 def test_a_run_killed_before_its_settings_were_whole_begins_again(painting, photos, tmp_path, unexported):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / f".config.yaml.{2**22 + 1}.part").write_text("steps: 1")
+    unfinished(tmp_path / "run" / "config.yaml", 2**22 + 1).write_text("steps: 1")
     given = ["train", str(painting), "--content", str(photos), "--out", str(tmp_path / "run"), "--steps", "1", *SMALL]
     assert main(given) == 0
     assert not list((tmp_path / "run").glob(".*"))
