@@ -22,7 +22,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.images import Array, read_image, resize
+from onestroke.arrays import Array, resize
+from onestroke.images import read_image
 from onestroke.inference.stylizer import Stylizer
 from onestroke.samples import scenes
 from onestroke.saving import save_image

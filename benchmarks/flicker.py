@@ -29,7 +29,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.images import find_images, read_image, resize
+from onestroke.arrays import resize
+from onestroke.images import find_images, read_image
 from onestroke.inference.stylizer import Stylizer
 from onestroke.inference.temporal import Steady
 

@@ -17,7 +17,8 @@ from judge import Pixels
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.images import find_images, read_image, resize
+from onestroke.arrays import resize
+from onestroke.images import find_images, read_image
 from onestroke.inference.brush import AUTO, NATIVE, Brush
 from onestroke.inference.stylizer import Stylizer
 

@@ -20,7 +20,8 @@ from judge import COLUMNS, Judge, Pixels
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.images import find_images, read_image, resize
+from onestroke.arrays import resize
+from onestroke.images import find_images, read_image
 from onestroke.inference.brush import NATIVE
 from onestroke.inference.stylizer import Stylizer
 from onestroke.saving import save_image

@@ -28,7 +28,7 @@ from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
-from onestroke.images import Array
+from onestroke.arrays import Array
 from onestroke.inference.stylizer import Stylizer
 from onestroke.page import folder, server
 from onestroke.samples import scenes

@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from onestroke.arrays import Array, center_crop
 from onestroke.config.training import load
-from onestroke.images import Array, center_crop, find_images, read_image
+from onestroke.images import find_images, read_image
 from onestroke.inference.stylizer import Stylizer
 from onestroke.losses.objective import PerceptualLoss
 from onestroke.losses.pixels import tensor

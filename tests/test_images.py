@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageCms
 
+from onestroke.arrays import resize
 from onestroke.errors import ImageError
-from onestroke.images import Picture, find_images, read_image, resize
+from onestroke.images import Picture, find_images, read_image
 from onestroke.samples.scenes import draw
 from onestroke.saving import WRITABLE, save_image
 

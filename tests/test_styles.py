@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from onestroke import bundled
+from onestroke.arrays import resize
 from onestroke.cli.main import run as cli
 from onestroke.config.schema import merge, read_yaml
 from onestroke.config.training import Scale, TrainConfig
-from onestroke.images import resize
 from onestroke.inference.stylizer import Stylizer
 from onestroke.losses import vgg, weights
 from onestroke.losses.objective import PerceptualLoss

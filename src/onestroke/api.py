@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from PIL import Image
 
+from onestroke.arrays import Array
 from onestroke.errors import ConfigError, ImageError, VideoError
 from onestroke.events import Report, silent
-from onestroke.images import Array, Picture, read_image, to_picture
+from onestroke.images import Picture, read_image, to_picture
 from onestroke.inference import stylizer as inference
 from onestroke.inference.brush import AUTO, Brush
 from onestroke.saving import save_image

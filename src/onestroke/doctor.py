@@ -13,8 +13,8 @@ from av.codec.codec import UnknownCodecError
 from PIL import features
 
 from onestroke import bundled
+from onestroke.arrays import Array
 from onestroke.errors import OnestrokeError
-from onestroke.images import Array
 from onestroke.inference.devices import CPU, DEVICES, why_not
 from onestroke.inference.session import TOLERANCE, Model, open_model
 from onestroke.memory import free_memory

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from onestroke.images import Array
+from onestroke.arrays import Array
 
 
 @dataclass(frozen=True)

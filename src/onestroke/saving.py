@@ -9,9 +9,10 @@ from typing import Any
 
 from PIL import Image
 
+from onestroke.arrays import Array
 from onestroke.errors import ConfigError, ImageError, because
 from onestroke.files import replacing
-from onestroke.images import Array, Picture
+from onestroke.images import Picture
 
 WRITABLE = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP",

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from onestroke.arrays import resize, resize_to
 from onestroke.cli.main import main as cli
 from onestroke.errors import ConfigError
-from onestroke.images import resize, resize_to
 from onestroke.inference import brush
 from onestroke.inference.brush import AUTO, NATIVE, Brush, paint_in_octaves
 from onestroke.samples.scenes import draw

@@ -4,8 +4,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from onestroke.arrays import resize
 from onestroke.errors import ConfigError
-from onestroke.images import resize
 from onestroke.inference.temporal import Steady
 
 RNG = np.random.default_rng(0)

@@ -5,10 +5,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from onestroke.arrays import resize
 from onestroke.cli import dream as verb
 from onestroke.cli.main import main
 from onestroke.errors import ConfigError
-from onestroke.images import Picture, read_image, resize
+from onestroke.images import Picture, read_image
 from onestroke.losses.pixels import tensor
 from onestroke.optimization.deepdream.dreamer import (
     Dreamer,

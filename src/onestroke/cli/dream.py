@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onestroke.arrays import resize_to
 from onestroke.config import schema
 from onestroke.errors import ConfigError
-from onestroke.images import Picture, read_image, resize_to
+from onestroke.images import Picture, read_image
 from onestroke.interrupt import Interrupt
 from onestroke.locking import locked
 from onestroke.optimization.deepdream.presets import PRESETS, Dream, dream_recipe

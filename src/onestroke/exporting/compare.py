@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import onnx
 
+from onestroke.arrays import Array
 from onestroke.exporting.onnx import export_run
 from onestroke.exporting.precision import halve
 from onestroke.exporting.web import convert_file
-from onestroke.images import Array
 from onestroke.inference.session import Model, as_input, levels, mix, open_model
 from onestroke.samples.photos import held_out_photos
 from onestroke.training.photos import read_rgb

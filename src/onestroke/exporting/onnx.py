@@ -14,6 +14,7 @@ import onnx
 import torch
 from torch import nn
 
+from onestroke.arrays import Array
 from onestroke.card import ModelCard
 from onestroke.config import schema
 from onestroke.config import training as configs
@@ -23,7 +24,6 @@ from onestroke.exporting.precision import PRECISIONS, calibration_photos, conver
 from onestroke.exporting.verify import fault, parity
 from onestroke.exporting.web import convert_file
 from onestroke.files import replacing
-from onestroke.images import Array
 from onestroke.logs import quiet
 from onestroke.networks.layers import Framed
 from onestroke.networks.registry import entry, name_of

@@ -15,9 +15,9 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+from onestroke.arrays import Array, center_crop
 from onestroke.card import ModelCard
 from onestroke.errors import DataError, ImageError, ModelError, because
-from onestroke.images import Array, center_crop
 from onestroke.inference.session import as_input
 from onestroke.logs import quiet
 from onestroke.samples.photos import train_photos

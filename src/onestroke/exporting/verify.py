@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from onestroke.arrays import Array
 from onestroke.card import ModelCard
-from onestroke.images import Array
 from onestroke.inference.session import as_input, levels, open_model
 from onestroke.samples.photos import held_out_photos
 from onestroke.training.photos import read_rgb

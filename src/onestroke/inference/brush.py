@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from onestroke.arrays import Array, resize_to
 from onestroke.errors import ConfigError
-from onestroke.images import Array, resize_to
 
 # The longer side at which "auto" begins, as a multiple of the crops that the network was trained on.
 AUTO_CROPS = 3

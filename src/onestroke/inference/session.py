@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onestroke import bundled
+from onestroke.arrays import Array
 from onestroke.card import ModelCard
 from onestroke.errors import ConfigError, ModelError, OnestrokeError, because
-from onestroke.images import Array
 from onestroke.inference.devices import CPU, open_session
 
 # Levels of 255 by which a GPU may differ from the CPU, and the side of the picture that both paint to see it.

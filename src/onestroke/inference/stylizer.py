@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from onestroke import bundled
+from onestroke.arrays import Array, with_colors_of
 from onestroke.card import ModelCard
 from onestroke.errors import ConfigError, ImageError, ModelError, OnestrokeError, because
-from onestroke.images import Array, with_colors_of
 from onestroke.inference.brush import AUTO, Brush, paint_in_octaves
 from onestroke.inference.devices import CPU
 from onestroke.inference.session import mix, open_model

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onestroke.arrays import Array
 from onestroke.errors import ConfigError
-from onestroke.images import Array
 
 # The share of the painting before, so that what changes from frame to frame at random is halved.
 _KEPT = 0.6

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from onestroke.arrays import resize, resize_to
 from onestroke.errors import ImageError, OnestrokeError, because
-from onestroke.images import Picture, check_size, read_image, resize, resize_to
+from onestroke.images import Picture, check_size, read_image
 from onestroke.inference.stylizer import Stylizer
 from onestroke.jobs import cloud
 from onestroke.jobs.job import Job

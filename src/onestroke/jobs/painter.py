@@ -10,7 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from onestroke.images import Array, check_size
+from onestroke.arrays import Array
+from onestroke.images import check_size
 from onestroke.inference.brush import for_frames
 from onestroke.inference.stylizer import Stylizer
 from onestroke.inference.temporal import Steady

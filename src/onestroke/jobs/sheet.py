@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from onestroke.arrays import Array, resize
 from onestroke.errors import ConfigError
-from onestroke.images import Array, check_size, resize
+from onestroke.images import check_size
 from onestroke.inference.stylizer import Stylizer
 
 GAP, LABEL = 8, 24

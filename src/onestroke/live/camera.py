@@ -16,8 +16,8 @@ import numpy as np
 from av.error import FFmpegError
 from PIL import Image
 
+from onestroke.arrays import Array, resize
 from onestroke.errors import VideoError, because
-from onestroke.images import Array, resize
 from onestroke.inference.brush import for_frames
 from onestroke.inference.stylizer import Stylizer
 from onestroke.inference.temporal import Steady

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onestroke.images import Array
+from onestroke.arrays import Array
 
 
 def to_float(photos: Tensor) -> Tensor:

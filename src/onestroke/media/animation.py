@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from onestroke.arrays import Array, resize_to
 from onestroke.errors import ImageError, VideoError, because
 from onestroke.files import check_file
-from onestroke.images import Array, check_size, resize_to
+from onestroke.images import check_size
 from onestroke.media.clip import Clip, Color, Frame
 from onestroke.media.target import ANIMATIONS
 from onestroke.saving import check_sides

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from onestroke.images import Array
+from onestroke.arrays import Array
 
 UNKNOWN = 2  # FFmpeg's "unspecified" matrix, primaries and transfer
 

@@ -10,7 +10,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from onestroke.images import Array
+from onestroke.arrays import Array
 from onestroke.media.clip import UNKNOWN, Clip, Color, Frame
 
 # Chroma is interpolated both ways, and rounded, not cut: without these flags swscale doubles its columns.

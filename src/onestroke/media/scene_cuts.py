@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from onestroke.images import Array
+from onestroke.arrays import Array
 
 _CUT = 0.1  # mean change of a pixel, of [0, 1]; in twelve real clips motion stays below 0.09, and cuts lie above 0.12
 

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from onestroke.arrays import Array, center_crop
 from onestroke.config import schema
 from onestroke.config.shard import Shard
 from onestroke.errors import ConfigError, DataError, ImageError, because
-from onestroke.images import Array, center_crop, check_size, find_images, read_image
+from onestroke.images import check_size, find_images, read_image
 from onestroke.locking import locked
 from onestroke.optimization.gatys.materials import Painting
 from onestroke.optimization.gatys.presets import Recipe

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onestroke.images import Array
+from onestroke.arrays import Array
 from onestroke.samples.painting import HEIGHT, WIDTH, scene_color, scene_flow
 from onestroke.saving import save_image
 

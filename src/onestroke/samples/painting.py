@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from onestroke.arrays import Array
 from onestroke.config.training import SAMPLE_PAINTING
-from onestroke.images import Array, read_image
+from onestroke.images import read_image
 from onestroke.saving import save_image
 
 WIDTH, HEIGHT, SUPERSAMPLING = 1024, 768, 2

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from onestroke.images import Array
+from onestroke.arrays import Array
 
 Field = NDArray[Any]
 

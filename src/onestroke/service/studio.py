@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
+from onestroke.arrays import resize, resize_to
 from onestroke.errors import OnestrokeError, because
-from onestroke.images import Picture, resize, resize_to, to_picture
+from onestroke.images import Picture, to_picture
 from onestroke.inference.stylizer import Stylizer
 from onestroke.saving import encode_image
 from onestroke.service.limits import Limits, Refused

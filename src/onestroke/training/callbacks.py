@@ -13,10 +13,10 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
+from onestroke.arrays import Array
 from onestroke.errors import Diverged, TrainingError, because
 from onestroke.events import Judged, Preview, Report, Step
 from onestroke.files import replacing
-from onestroke.images import Array
 from onestroke.losses.pixels import to_float, to_uint8
 from onestroke.saving import save_image
 from onestroke.training.budget import Clock

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from onestroke.images import center_crop, crop
+from onestroke.arrays import center_crop, crop
 from onestroke.training.photos import Photos
 
 # Photos and what they should become, in the same order and sizes.

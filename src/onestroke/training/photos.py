@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from onestroke.arrays import Array, resize
 from onestroke.config.cache import bound, photo_folder
 from onestroke.errors import DataError, ImageError, because
 from onestroke.files import replacing
-from onestroke.images import Array, find_images, read_image, resize
+from onestroke.images import find_images, read_image
 
 # A photo is kept at up to this many times the crop's side, so that crops range from a detail to (nearly) the whole.
 KEPT_SCALE = 2

@@ -11,12 +11,12 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from onestroke.arrays import Array, resize
 from onestroke.config import schema
 from onestroke.config import training as configs
 from onestroke.config.training import TrainConfig, style_names
 from onestroke.errors import ConfigError, Diverged, TrainingError, because
 from onestroke.events import Note, Report, Stage, silent
-from onestroke.images import Array, resize
 from onestroke.locking import locked
 from onestroke.networks.registry import name_of
 from onestroke.saving import save_image

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from onestroke.arrays import Array, center_crop, full_range, resize
 from onestroke.config.training import Scale, TrainConfig, style_names
 from onestroke.errors import ConfigError, ImageError
 from onestroke.events import Report, silent
-from onestroke.images import Array, center_crop, full_range, resize
 from onestroke.losses import vgg, weights
 from onestroke.losses.objective import POOLED_PHOTOS, PairLoss, PerceptualLoss
 from onestroke.losses.pixels import to_float

@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from onestroke.images import Array
+from onestroke.arrays import Array
 from onestroke.inference.devices import session_options
 from onestroke.inference.session import Model, as_input, levels
 from onestroke.inference.tiling.store import Kept

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from onestroke.arrays import Array, resize, resize_to
 from onestroke.errors import ConfigError
-from onestroke.images import Array, resize, resize_to
 from onestroke.losses import vgg, weights
 from onestroke.losses.architecture import WIDTHS, stride
 from onestroke.losses.pixels import tensor, to_uint8

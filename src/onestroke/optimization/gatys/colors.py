@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from onestroke.images import Array
+from onestroke.arrays import Array
 
 
 def matched(painting: Array, photo: Array) -> Array:

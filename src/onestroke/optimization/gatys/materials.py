@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from onestroke.arrays import Array, resize_to
 from onestroke.errors import ConfigError
-from onestroke.images import Array, read_image, resize_to
+from onestroke.images import read_image
 from onestroke.losses import weights
 from onestroke.losses.architecture import stride
 from onestroke.losses.pixels import tensor

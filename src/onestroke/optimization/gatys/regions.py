@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from onestroke.arrays import Array
 from onestroke.errors import ConfigError
-from onestroke.images import Array
 
 MOST_REGIONS = 16
 Weights = NDArray[np.float32]

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from onestroke.arrays import Array, resize_to, with_colors_of
 from onestroke.errors import ConfigError, OnestrokeError, because
 from onestroke.files import replacing
-from onestroke.images import Array, resize_to, with_colors_of
 from onestroke.losses import vgg, weights
 from onestroke.losses.pixels import tensor, to_uint8
 from onestroke.optimization.gatys import colors, presets, regions
