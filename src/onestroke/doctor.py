@@ -14,8 +14,9 @@ from PIL import features
 
 from onestroke import bundled
 from onestroke.arrays import Array
+from onestroke.config.devices import CPU, DEVICES
 from onestroke.errors import OnestrokeError
-from onestroke.inference.devices import CPU, DEVICES, why_not
+from onestroke.inference.devices import why_not
 from onestroke.inference.session import TOLERANCE, Model, open_model
 from onestroke.memory import free_memory
 

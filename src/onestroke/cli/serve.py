@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onestroke.config.devices import DEVICES
 from onestroke.errors import ConfigError, because
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("styles", nargs="*", metavar="style", help="bundled styles or .onnx files; default: all bundled")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: this machine alone")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "webgpu"))
+    parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--megabytes", type=float, default=20, help="largest request; default: 20")
     parser.add_argument("--megapixels", type=float, default=50, help="largest picture; default: 50")
     parser.add_argument("--workers", type=int, default=1, help="pictures painted at once; default: 1, which uses all cores")

@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
 
+from onestroke.config.devices import DEVICES
 from onestroke.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ def parser() -> argparse.ArgumentParser:
         "--brush", default="auto", metavar="PX|%", help="strokes as on a photo of this longer side (512 or 25%%);"
         " auto (default): as trained; native: the network's own, which vanish on large photos",
     )  # fmt: skip
-    made.add_argument(
-        "--device", default="auto", choices=("auto", "cpu", "cuda", "webgpu"), help="default: a GPU where there is one"
-    )
+    made.add_argument("--device", default="auto", choices=DEVICES, help="default: a GPU where there is one")
     made.add_argument("--memory", type=int, metavar="MB", help="what a picture may take; default: half of what is free")
     made.add_argument("--overwrite", action="store_true", help="replace existing files, originals included")
     many = made.add_argument_group("many machines")
@@ -148,4 +147,6 @@ def _settings(flags: argparse.Namespace) -> Settings:
 
 def _label(style: str) -> str:
     """What outputs in one style of several, or in a mix, are named after: "wave:0.7,scream:0.3" is wave-scream."""
-    return "-".join(part.partition(":")[0].strip() for part in style.split(",")) if style else ""
+    from onestroke.inference.session import split_mix
+
+    return "-".join(name for name, _ in split_mix(style))

@@ -16,10 +16,9 @@ from typing import Any
 import onnxruntime
 from onnxruntime.capi import build_and_package_info
 
+from onestroke.config.devices import CPU, CUDA, DEVICES, WEBGPU
 from onestroke.errors import ConfigError, because
 
-CPU, CUDA, WEBGPU = "cpu", "cuda", "webgpu"
-DEVICES = ("auto", CPU, CUDA, WEBGPU)
 _PROVIDER = {CPU: "CPUExecutionProvider", CUDA: "CUDAExecutionProvider", WEBGPU: "WebGpuExecutionProvider"}
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from onestroke import bundled
 from onestroke.arrays import Array
 from onestroke.card import ModelCard
+from onestroke.config.devices import CPU
 from onestroke.errors import ConfigError, ModelError, OnestrokeError, because
-from onestroke.inference.devices import CPU, open_session
+from onestroke.inference.devices import open_session
 
 # Levels of 255 by which a GPU may differ from the CPU, and the side of the picture that both paint to see it.
 TOLERANCE, PROBE = 4, 96
@@ -45,6 +46,12 @@ class Model:
         return painted
 
 
+def split_mix(text: str) -> list[tuple[str, str]]:
+    """ "a:0.7,b:0.3" as names and weights, which are empty where none is said."""
+    parts = [part.strip().partition(":") for part in text.split(",")]
+    return [(name, weight) for name, _, weight in parts]
+
+
 def mix(text: str, card: ModelCard) -> NDArray[np.float32] | None:
     """ "a:0.7,b:0.3", or "a" alone, as the weight of each of the card's styles [S]; "" is the first; None where there is one.
 
@@ -54,8 +61,7 @@ def mix(text: str, card: ModelCard) -> NDArray[np.float32] | None:
         return np.eye(1, len(card.styles), dtype=np.float32)[0] if card.styles else None
     known = card.styles or [card.name]
     weights = dict.fromkeys(known, 0.0)
-    for part in text.split(","):
-        name, _, weight = part.strip().partition(":")
+    for name, weight in split_mix(text):
         if name not in weights:
             raise ConfigError(f"style: {card.name} has no {name!r}; it has {', '.join(known)}")
         try:

@@ -12,9 +12,9 @@ import numpy as np
 from onestroke import bundled
 from onestroke.arrays import Array, with_colors_of
 from onestroke.card import ModelCard
+from onestroke.config.devices import CPU
 from onestroke.errors import ConfigError, ImageError, ModelError, OnestrokeError, because
 from onestroke.inference.brush import AUTO, Brush, paint_in_octaves
-from onestroke.inference.devices import CPU
 from onestroke.inference.session import mix, open_model
 from onestroke.inference.tiling.executor import MB, Tiler
 from onestroke.memory import free_memory

@@ -20,8 +20,8 @@ from tempfile import NamedTemporaryFile
 from types import TracebackType
 from typing import Any
 
+from onestroke.config.devices import CPU
 from onestroke.errors import ConfigError, OnestrokeError, because
-from onestroke.inference.devices import CPU
 from onestroke.jobs.engine import Done
 from onestroke.jobs.job import Job
 from onestroke.jobs.painter import Watch

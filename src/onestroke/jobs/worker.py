@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from onestroke.config.devices import CPU
 from onestroke.errors import ConfigError, OnestrokeError
 from onestroke.files import look_again
-from onestroke.inference.devices import CPU
 from onestroke.inference.stylizer import Stylizer
 from onestroke.inference.tiling.executor import MB
 from onestroke.jobs import cloud
