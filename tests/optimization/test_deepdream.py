@@ -355,7 +355,7 @@ def test_the_command_resumes_its_frames(file, tmp_path, capsys):
 class Asked:
     """A Ctrl-C before the first step."""
 
-    asked = True
+    asked, code = True, 130
 
     def __enter__(self):
         return self
