@@ -15,6 +15,11 @@ from onestroke.samples.scenes import draw
 PHOTO = draw(3, 240)[:180]
 
 
+def pixels(source):
+    """All of a source, as an array of its own."""
+    return source.rows(0, source.shape[0]).copy()
+
+
 def levels(one, other):
     return np.abs(one.astype(int) - other)
 
@@ -69,7 +74,7 @@ def test_the_size_is_kept(painter, shape, side):
 
 def test_the_network_sees_the_reduced_photo_first():
     seen = []
-    paint_in_octaves(Brush(60).sizes(180, 240, 256), PHOTO, lambda small: seen.append(small) or small)
+    paint_in_octaves(Brush(60).sizes(180, 240, 256), PHOTO, lambda small: seen.append(pixels(small)) or pixels(small))
     assert np.array_equal(seen[0], resize(PHOTO, longer=60))
     assert [picture.shape[1] for picture in seen] == [60, 120, 240]
 
@@ -78,7 +83,7 @@ def test_a_network_that_changes_nothing_gives_nearly_the_photo_back(painter, mon
     sizes = Brush(60).sizes(180, 240, 256)
     monkeypatch.setattr(brush, "_grain", lambda rows, width: np.zeros((rows.stop - rows.start, width), np.float32))
     plain = levels(resize_to(resize(PHOTO, longer=60), 180, 240), PHOTO).mean()
-    assert levels(paint_in_octaves(sizes, PHOTO, lambda small: small), PHOTO).mean() < plain / 2
+    assert levels(paint_in_octaves(sizes, PHOTO, pixels), PHOTO).mean() < plain / 2
     assert np.array_equal(painter(PHOTO, strength=0.0, brush=Brush(60)), PHOTO)
 
 
@@ -86,12 +91,15 @@ def test_reduced_the_result_is_the_small_painting():
     """Strokes that the network draws anew at each octave do not replace those of the octave before."""
     rng = np.random.default_rng(0)
 
-    def strokes(photo):
+    def strokes(source):
+        photo = pixels(source)
         return np.clip(photo + rng.normal(0, 40, photo.shape), 0, 255).astype(np.uint8)
 
     seen = []
     photo = resize_to(PHOTO, 720, 960)
-    result = paint_in_octaves(Brush(240).sizes(720, 960, 256), photo, lambda small: seen.append(strokes(small)) or seen[-1])
+    result = paint_in_octaves(
+        Brush(240).sizes(720, 960, 256), photo, lambda small: seen.append(strokes(small)) or seen[-1].copy()
+    )
     reduced = resize(result, longer=240).astype(float) - resize(photo, longer=240)
     drawn = seen[0].astype(float) - resize(photo, longer=240)
     assert (reduced * drawn).mean() / (drawn**2).mean() > 0.4
@@ -99,10 +107,17 @@ def test_reduced_the_result_is_the_small_painting():
     assert fine.std() > 15  # crisp at full size
 
 
+def test_what_is_painted_over_is_the_same_in_whatever_parts_it_is_read():
+    guide = brush._Guide(resize(PHOTO, longer=120), np.full((90, 120), 99, np.uint8), resize_to(PHOTO, 700, 300))
+    whole = pixels(guide)
+    for first, last in ((0, 1), (255, 257), (100, 613), (699, 700)):
+        assert np.array_equal(guide.rows(first, last), whole[first:last])
+
+
 @pytest.mark.parametrize("rows", [32, 60])
 def test_strips_are_the_whole(rows, monkeypatch):
     def run():
-        return paint_in_octaves(Brush(100).sizes(180, 240, 256), PHOTO, lambda small: 255 - small)
+        return paint_in_octaves(Brush(100).sizes(180, 240, 256), PHOTO, lambda small: 255 - pixels(small))
 
     whole = run()
     monkeypatch.setattr(brush, "ROWS", rows)

@@ -14,8 +14,9 @@ from onestroke import memory
 from onestroke.cli.main import main as cli
 from onestroke.errors import ImageError, ModelError
 from onestroke.images import read_image
+from onestroke.inference.margin import MARGIN, Margined, Whole
 from onestroke.inference.session import open_model
-from onestroke.inference.stylizer import MARGIN, Stylizer
+from onestroke.inference.stylizer import Stylizer
 from onestroke.inference.tiling import executor as tiles
 from onestroke.inference.tiling.executor import Tiler, strips
 from onestroke.inference.tiling.rows import Rows
@@ -59,7 +60,7 @@ def whole(shaky):
 def in_strips(path, photo, strength, bytes_):
     """Through the tiler itself: whatever the budget, strips of the whole height are none."""
     result, seen = np.empty_like(photo), 0
-    for top, rows in Tiler(open_model(path, "cpu"), path, strength).paint(photo, bytes_):
+    for top, rows in Tiler(open_model(path, "cpu"), path, strength).paint(Whole(photo), bytes_):
         assert top == seen
         result[top : top + len(rows)] = rows
         seen += len(rows)
@@ -112,6 +113,16 @@ def test_other_networks(network, io, tmp_path):
     assert np.abs(in_strips(path, photo, 0.9, 0) - wanted).max() <= 1
 
 
+@pytest.mark.parametrize("size", [(96, 120), (24, 25), (5, 40), (2, 3), (1, 1)])
+def test_a_margin_is_mirrored_row_by_row_as_at_once(size):
+    photo, more = scene(*size), [max(0, 70 - extent - 2 * MARGIN) for extent in size]
+    wanted = np.pad(photo, ((MARGIN, MARGIN + more[0]), (MARGIN, MARGIN + more[1]), (0, 0)), "reflect")
+    margined = Margined(Whole(photo), 70)
+    assert margined.shape == wanted.shape
+    for first in range(0, len(wanted), 7):
+        assert np.array_equal(margined.rows(first, min(first + 9, len(wanted))), wanted[first : first + 9])
+
+
 @pytest.mark.parametrize("size", [(96, 120), (5, 40), (1, 1)])
 def test_a_stylizer_paints_over_the_border_and_cuts_it_off(whole, size):
     photo = scene(*size)
@@ -154,7 +165,7 @@ def test_files_are_removed_even_after_an_error(shaky, tmp_path, monkeypatch):
         return made[-1]
 
     monkeypatch.setattr(tempfile, "TemporaryFile", temporary)
-    parts = Tiler(open_model(shaky, "cpu"), shaky, 1.0).paint(scene(300, 60), 0)
+    parts = Tiler(open_model(shaky, "cpu"), shaky, 1.0).paint(Whole(scene(300, 60)), 0)
     next(parts)
     assert made and not made[0].closed
     parts.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from numbers import Real
 from pathlib import Path
@@ -15,6 +16,7 @@ from onestroke.card import ModelCard
 from onestroke.config.devices import CPU
 from onestroke.errors import ConfigError, ImageError, ModelError, OnestrokeError, because
 from onestroke.inference.brush import AUTO, Brush, paint_in_octaves
+from onestroke.inference.margin import MARGIN, Margined, Source, Whole
 from onestroke.inference.session import mix, open_model
 from onestroke.inference.tiling.executor import MB, Tiler
 from onestroke.memory import free_memory
@@ -25,9 +27,6 @@ _HUNGRIEST = 850
 _ON_GPU = 4 * 10**9
 # Side of the training crops that a card of ours says at least: those of version 0.1 knew smaller ones.
 LEAST_CROP = 256
-# Pixels around a picture, mirrored, that are painted and cut off: networks learn a muddy frame, since VGG, which judges them,
-# sees zeros beyond a border (docs/experiments.md). A multiple of every network's stride.
-MARGIN = 24
 # Rows whose colors are replaced at a time.
 _ROWS = 512
 
@@ -77,7 +76,7 @@ class Stylizer:
         height, width = photos.shape[1:3]
         sizes = brush.sizes(height, width, max(self.card.train_size, LEAST_CROP))
         if len(sizes) == 1 or strength == 0:
-            stylized = self._paint(photos, strength)
+            stylized = self._paint([Whole(photo) for photo in photos], strength)
         else:
             paint = partial(self._one, strength=strength)
             stylized = np.stack([paint_in_octaves(sizes, photo, paint) for photo in photos])
@@ -93,18 +92,16 @@ class Stylizer:
             shown = f"{strength:g}" if isinstance(strength, float) else repr(strength)
             raise ConfigError(f"strength: {shown} is out of range; use 0 to {self.card.strongest:g}")
 
-    def _one(self, photo: Array, strength: float) -> Array:
+    def _one(self, photo: Source, strength: float) -> Array:
         """[H, W, 3] to the same shape, at its own scale."""
-        painted: Array = self._paint(photo[None], strength)[0]
+        painted: Array = self._paint([photo], strength)[0]
         return painted
 
-    def _paint(self, photos: Array, strength: float) -> Array:
-        """[N, H, W, 3] to the same shape, at its own scale, with a mirrored margin around it while it is painted."""
-        height, width = photos.shape[1:3]
-        down, right = (MARGIN + max(0, self.card.minimum - extent - 2 * MARGIN) for extent in (height, width))
-        framed = np.pad(photos, ((0, 0), (MARGIN, down), (MARGIN, right), (0, 0)), "reflect")
+    def _paint(self, photos: Sequence[Source], strength: float) -> Array:
+        """Pictures of one size to [N, H, W, 3], at their own scale, with a mirrored margin while they are painted."""
+        height, width = photos[0].shape[:2]
         try:
-            return self._run(framed, strength)[:, MARGIN : MARGIN + height, MARGIN : MARGIN + width]
+            return self._run([Margined(photo, self.card.minimum) for photo in photos], strength, height, width)
         except Exception as error:  # ONNX Runtime's exceptions have no common public base
             if isinstance(error, OnestrokeError):
                 raise
@@ -112,19 +109,19 @@ class Stylizer:
                 raise ModelError(f"{self.card.name}: cannot paint {width} x {height} pixels ({because(error)[:160]})") from None
             raise MemoryError(f"too little memory for {width} x {height} pixels; use a lower --memory or --size") from None
 
-    def _run(self, photos: Array, strength: float) -> Array:
-        """Whole where that fits the memory, else one by one, in strips where even that does not fit."""
+    def _run(self, photos: Sequence[Margined], strength: float, height: int, width: int) -> Array:
+        """Whole where that fits the memory, else one by one, in strips where even that does not fit; without the margins."""
         memory = self._budget()
-        pixels = photos.shape[1] * photos.shape[2]
-        if len(photos) * pixels * _HUNGRIEST <= memory:
-            return self.model.run(photos, strength, self._styles)
-        tiler = self._tiler(strength)
-        if len(photos) * pixels * tiler.bytes_per_pixel <= memory:
-            return self.model.run(photos, strength, self._styles)
-        result = np.empty_like(photos)
+        pixels = len(photos) * photos[0].shape[0] * photos[0].shape[1]
+        if pixels * _HUNGRIEST <= memory or pixels * self._tiler(strength).bytes_per_pixel <= memory:
+            whole = np.stack([photo.rows(0, photo.shape[0]) for photo in photos])
+            return self.model.run(whole, strength, self._styles)[:, MARGIN : MARGIN + height, MARGIN : MARGIN + width]
+        result = np.empty((len(photos), height, width, 3), np.uint8)
         for photo, painted in zip(photos, result, strict=True):
-            for top, rows in tiler.paint(photo, max(MB, memory - photos.nbytes)):  # the margin made a copy
-                painted[top : top + len(rows)] = rows
+            for top, rows in self._tiler(strength).paint(photo, memory):
+                first, last = max(top, MARGIN), min(top + len(rows), MARGIN + height)
+                if first < last:
+                    painted[first - MARGIN : last - MARGIN] = rows[first - top : last - top, MARGIN : MARGIN + width]
         return result
 
     def _budget(self) -> float:

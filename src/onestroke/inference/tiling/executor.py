@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from onestroke.arrays import Array
 from onestroke.inference.devices import session_options
+from onestroke.inference.margin import Source
 from onestroke.inference.session import Model, as_input, levels
 from onestroke.inference.tiling.store import Kept
 
@@ -93,8 +94,8 @@ class Tiler:
         """What running the model on a whole picture takes, about."""
         return self.graph.bytes_per_pixel(self.graph.all_rows)
 
-    def paint(self, photo: Array, memory: float) -> Iterator[tuple[int, Array]]:
-        """Stylize `photo` uint8 [H, W, 3]: strips of the result, uint8 [h, W, 3], in turn, each with its first row.
+    def paint(self, photo: Source, memory: float) -> Iterator[tuple[int, Array]]:
+        """Stylize `photo`: strips of the result, uint8 [h, W, 3], in turn, each with its first row.
 
         memory: bytes to keep within, as far as a picture so wide allows. Raises ImageError where the disk is full.
         """
@@ -123,7 +124,7 @@ class Tiler:
             self.graph.part(phase, scales), options, providers=self.model.session.get_providers()
         )
 
-    def _measure(self, session: Any, phase: Phase, cut: list[Strip], photo: Array, kept: Kept) -> Moments:
+    def _measure(self, session: Any, phase: Phase, cut: list[Strip], photo: Source, kept: Kept) -> Moments:
         """The statistics of what the phase measures; what it keeps is put away."""
         # A few rows in the middle of the picture guess the mean.
         sample = strips(cut[-1].stop, max(SAMPLE, phase.halo), phase.halo)
@@ -144,11 +145,12 @@ class Tiler:
             kept.turn()
         return moments
 
-    def _feed(self, session: Any, phase: Phase, strip: Strip, last: bool, photo: Array, kept: Kept) -> dict[str, NDArray[Any]]:
+    def _feed(self, session: Any, phase: Phase, strip: Strip, last: bool, photo: Source, kept: Kept) -> dict[str, NDArray[Any]]:
         """The rows of the photo, and of what was kept, that the phase's part of the graph takes for a strip."""
         multiple, feed = self.model.card.multiple, strip.own(last)
+        bottom = min(strip.bottom * multiple, photo.shape[0])
         if "image" in {value.name for value in session.get_inputs()}:
-            feed["image"] = as_input(photo[None, strip.top * multiple : strip.bottom * multiple], self.model.card)
+            feed["image"] = as_input(photo.rows(strip.top * multiple, bottom)[None], self.model.card)
         if phase.sources:
             for name, rows in zip(phase.sources, kept.read(strip.top, strip.bottom), strict=True):
                 feed[f"{name}:in"] = rows

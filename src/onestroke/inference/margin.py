@@ -1,0 +1,61 @@
+"""A mirrored margin around a picture, which is painted and cut off, without a copy of the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from onestroke.arrays import Array
+
+# In pixels, a multiple of every network's stride: networks learn a muddy frame, since VGG, which judges them, sees zeros beyond
+# a border (docs/experiments.md).
+MARGIN = 24
+
+
+class Source(Protocol):
+    """A picture whose rows are read, or made, when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height, width and 3."""
+
+    def rows(self, first: int, last: int) -> Array:
+        """Rows `first` to `last` (which is not one of them), uint8 [last - first, W, 3]."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A picture in memory, uint8 [H, W, 3]."""
+
+    pixels: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height, width and 3."""
+        return self.pixels.shape
+
+    def rows(self, first: int, last: int) -> Array:
+        """See Source."""
+        return self.pixels[first:last]
+
+
+class Margined:
+    """A Source with MARGIN pixels mirrored around it, more below and on the right where it would be smaller than `minimum`."""
+
+    def __init__(self, source: Source, minimum: int) -> None:
+        self._source = source
+        height, width = source.shape[:2]
+        down, self._right = (MARGIN + max(0, minimum - extent - 2 * MARGIN) for extent in (height, width))
+        self.shape = (MARGIN + height + down, MARGIN + width + self._right, 3)
+
+    def rows(self, first: int, last: int) -> Array:
+        """See Source."""
+        height = self._source.shape[0]
+        turn = max(1, 2 * (height - 1))  # mirrored twice, the picture repeats
+        places = (np.arange(first, last) - MARGIN) % turn
+        places = np.minimum(places, turn - places) if height > 1 else np.zeros(last - first, np.intp)
+        start = int(places.min())
+        block = self._source.rows(start, int(places.max()) + 1)[places - start]
+        return np.pad(block, ((0, 0), (MARGIN, self._right), (0, 0)), "reflect")
