@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
 Array = NDArray[np.uint8]
+# Pixels that are handed to Pillow at once, whose pictures take four bytes each; and how far its widest filter sees.
+AT_ONCE, LANCZOS_REACH = 16 * 10**6, 3
 # What full_range does at most, and the mean chroma from which on it does nothing.
 MORE_LIGHT, MORE_COLOR, DULL = 1.25, 1.3, 60.0
 
@@ -22,7 +26,24 @@ def resize_to(pixels: Array, height: int, width: int) -> Array:
     """`pixels` [H, W, 3] or [H, W] at exactly this size (Lanczos)."""
     if pixels.shape[:2] == (height, width):
         return pixels
-    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+    largest = max(pixels.shape[0] * pixels.shape[1], height * width)
+    if largest <= AT_ONCE:
+        return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+    result = np.empty((height, width, *pixels.shape[2:]), np.uint8)
+    step = max(1, height * AT_ONCE // largest)
+    for top in range(0, height, step):
+        rows = slice(top, min(top + step, height))
+        result[rows] = resized_rows(pixels, height, width, rows, Image.Resampling.LANCZOS)
+    return result
+
+
+def resized_rows(pixels: Array, height: int, width: int, rows: slice, filter: Image.Resampling) -> Array:
+    """Some rows of `pixels` [H, W, ...] at the size `height` x `width`, made of no more of `pixels` than they need."""
+    scale = len(pixels) / height
+    reach = math.ceil(LANCZOS_REACH * max(1.0, scale)) + 1
+    first, last = max(0, int(rows.start * scale) - reach), min(len(pixels), math.ceil(rows.stop * scale) + reach)
+    box = (0, rows.start * scale - first, pixels.shape[1], min(rows.stop * scale, len(pixels)) - first)
+    return np.asarray(Image.fromarray(pixels[first:last]).resize((width, rows.stop - rows.start), filter, box))
 
 
 def center_crop(photo: Array, size: int) -> Array:

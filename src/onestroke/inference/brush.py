@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from onestroke.arrays import Array, resize_to
+from onestroke.arrays import Array, resize_to, resized_rows
 from onestroke.errors import ConfigError
 from onestroke.inference.margin import Source, Whole
 
@@ -35,8 +35,9 @@ DETAIL, OVER = 0.8, 0.25
 # Grain under each octave: its deviation in levels, its size and the side of the tile that repeats, in pixels. Where a photo is
 # smooth an enlarged painting is too, and a network that is shown nothing paints lines along its own pixel grid.
 GRAIN, GRAIN_SIZE, GRAIN_TILE = 12.0, 2, 1024
-# Rows that are worked on at a time, and those beside them of the smaller picture that its filter sees.
-ROWS, MARGIN = 256, 4
+# Rows that are worked on at a time.
+ROWS = 256
+BICUBIC = Image.Resampling.BICUBIC
 
 Paint = Callable[[Source], Array]
 
@@ -128,18 +129,21 @@ class _Guide:
         return result
 
     def _made(self, start: int) -> Array:
-        rows = slice(start, min(start + ROWS, len(self._photo)))
-        lost = _luminance(self._photo[rows]) - _enlarged(self._gray, self.shape, rows).astype(np.float32)
-        change = DETAIL * lost + _grain(rows, self.shape[1])
-        return np.clip(_enlarged(self._painting, self.shape, rows) + change[..., None] + 0.5, 0, 255).astype(np.uint8)
+        height, width = self._photo.shape[:2]
+        rows = slice(start, min(start + ROWS, height))
+        lost = _luminance(self._photo[rows]) - resized_rows(self._gray, height, width, rows, BICUBIC).astype(np.float32)
+        change = DETAIL * lost + _grain(rows, width)
+        enlarged = resized_rows(self._painting, height, width, rows, BICUBIC)
+        return np.clip(enlarged + change[..., None] + 0.5, 0, 255).astype(np.uint8)
 
 
 def _keep_coarse(over: Array, reduced: Array, painting: Array) -> None:
     """Replace the coarse part of `over`, which `reduced` holds, by the smaller `painting`, but for OVER of it; in place."""
-    for top in range(0, len(over), ROWS):
-        rows = slice(top, min(top + ROWS, len(over)))
-        own = _enlarged(reduced, over.shape, rows).astype(np.float32)
-        kept = _enlarged(painting, over.shape, rows).astype(np.float32)
+    height, width = over.shape[:2]
+    for top in range(0, height, ROWS):
+        rows = slice(top, min(top + ROWS, height))
+        own = resized_rows(reduced, height, width, rows, BICUBIC).astype(np.float32)
+        kept = resized_rows(painting, height, width, rows, BICUBIC).astype(np.float32)
         over[rows] = np.clip(over[rows] + (1 - OVER) * (kept - own) + 0.5, 0, 255)
 
 
@@ -158,13 +162,8 @@ def _grain(rows: slice, width: int) -> NDArray[np.float32]:
 
 
 def _luminance(photo: Array) -> Array:
-    return np.asarray(Image.fromarray(photo).convert("L"))
-
-
-def _enlarged(small: Array, shape: tuple[int, ...], rows: slice) -> Array:
-    """Some rows of `small` [h, w, ...] enlarged to the height and width of `shape`; without the rest, to save memory."""
-    scale = len(small) / shape[0]
-    first, last = max(0, int(rows.start * scale) - MARGIN), min(len(small), math.ceil(rows.stop * scale) + MARGIN)
-    box = (0, rows.start * scale - first, small.shape[1], min(rows.stop * scale, len(small)) - first)
-    size = (shape[1], rows.stop - rows.start)
-    return np.asarray(Image.fromarray(small[first:last]).resize(size, Image.Resampling.BICUBIC, box))
+    """[H, W], a few rows at a time, since Pillow makes a copy of four bytes a pixel."""
+    gray = np.empty(photo.shape[:2], np.uint8)
+    for top in range(0, len(photo), ROWS):
+        gray[top : top + ROWS] = np.asarray(Image.fromarray(photo[top : top + ROWS]).convert("L"))
+    return gray

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from onestroke import bundled
@@ -22,6 +23,11 @@ TOLERANCE, PROBE = 4, 96
 MOST_BYTES = 1 << 29  # of a model file
 
 
+# A run after which ONNX Runtime gives the processor's memory back, which it otherwise keeps for the next one.
+_GIVEN_BACK = onnxruntime.RunOptions()
+_GIVEN_BACK.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+
+
 @dataclass
 class Model:
     """An open model: its card, where it runs ("cpu", "cuda" or "webgpu"), and why not on something faster."""
@@ -31,16 +37,19 @@ class Model:
     device: str
     note: str = ""
 
-    def run(self, images: Array, strength: float = 1.0, styles: NDArray[np.float32] | None = None) -> Array:
+    def run(
+        self, images: Array, strength: float = 1.0, styles: NDArray[np.float32] | None = None, *, once: bool = False
+    ) -> Array:
         """uint8 [N, H, W, 3] RGB to the same shape; H, W at least the card's minimum; strength: 0 to the card's `strongest`.
 
-        styles: how much of each of the card's styles (see `mix`); None: the first one.
+        styles: how much of each of the card's styles (see `mix`); None: the first one. once: no picture of this size is
+        likely to follow, so that ONNX Runtime need not keep the memory for it.
         """
         feed = {"image": as_input(images, self.card), "strength": np.asarray(strength, np.float32)}
         weights = mix("", self.card) if styles is None else styles
         if weights is not None:
             feed["styles"] = weights
-        painted = levels(self.session.run(["stylized"], feed)[0], self.card)
+        painted = levels(self.session.run(["stylized"], feed, _GIVEN_BACK if once else None)[0], self.card)
         if painted.shape != images.shape:
             raise ModelError(f"{self.card.name}: paints {list(images.shape)} as {list(painted.shape)}; export it again")
         return painted

@@ -94,14 +94,14 @@ class Stylizer:
 
     def _one(self, photo: Source, strength: float) -> Array:
         """[H, W, 3] to the same shape, at its own scale."""
-        painted: Array = self._paint([photo], strength)[0]
+        painted: Array = self._paint([photo], strength, once=True)[0]
         return painted
 
-    def _paint(self, photos: Sequence[Source], strength: float) -> Array:
+    def _paint(self, photos: Sequence[Source], strength: float, once: bool = False) -> Array:
         """Pictures of one size to [N, H, W, 3], at their own scale, with a mirrored margin while they are painted."""
         height, width = photos[0].shape[:2]
         try:
-            return self._run([Margined(photo, self.card.minimum) for photo in photos], strength, height, width)
+            return self._run([Margined(photo, self.card.minimum) for photo in photos], strength, height, width, once)
         except Exception as error:  # ONNX Runtime's exceptions have no common public base
             if isinstance(error, OnestrokeError):
                 raise
@@ -109,19 +109,21 @@ class Stylizer:
                 raise ModelError(f"{self.card.name}: cannot paint {width} x {height} pixels ({because(error)[:160]})") from None
             raise MemoryError(f"too little memory for {width} x {height} pixels; use a lower --memory or --size") from None
 
-    def _run(self, photos: Sequence[Margined], strength: float, height: int, width: int) -> Array:
+    def _run(self, photos: Sequence[Margined], strength: float, height: int, width: int, once: bool) -> Array:
         """Whole where that fits the memory, else one by one, in strips where even that does not fit; without the margins."""
         memory = self._budget()
         pixels = len(photos) * photos[0].shape[0] * photos[0].shape[1]
         if pixels * _HUNGRIEST <= memory or pixels * self._tiler(strength).bytes_per_pixel <= memory:
             whole = np.stack([photo.rows(0, photo.shape[0]) for photo in photos])
-            return self.model.run(whole, strength, self._styles)[:, MARGIN : MARGIN + height, MARGIN : MARGIN + width]
+            return self.model.run(whole, strength, self._styles, once=once)[
+                :, MARGIN : MARGIN + height, MARGIN : MARGIN + width
+            ]
         result = np.empty((len(photos), height, width, 3), np.uint8)
-        for photo, painted in zip(photos, result, strict=True):
+        for photo, into in zip(photos, result, strict=True):
             for top, rows in self._tiler(strength).paint(photo, memory):
                 first, last = max(top, MARGIN), min(top + len(rows), MARGIN + height)
                 if first < last:
-                    painted[first - MARGIN : last - MARGIN] = rows[first - top : last - top, MARGIN : MARGIN + width]
+                    into[first - MARGIN : last - MARGIN] = rows[first - top : last - top, MARGIN : MARGIN + width]
         return result
 
     def _budget(self) -> float:
