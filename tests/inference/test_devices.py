@@ -73,7 +73,7 @@ def test_a_gpu_that_paints_something_else_is_not_used(monkeypatch, off, device):
         def __init__(self, right):
             self.right = right
 
-        def run(self, names, feed):
+        def run(self, names, feed, options=None):
             painted = self.right.run(names, feed)[0]
             return [np.where(painted > 127, painted - off, painted + off).astype(np.uint8)]
 

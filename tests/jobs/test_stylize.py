@@ -79,12 +79,12 @@ def test_a_folder_keeps_its_tree_and_one_bad_file_ends_nothing(model, photos, tm
 def test_too_little_memory_skips_one_picture(model, photos, tmp_path, monkeypatch, capsys):
     paint = Stylizer._run
 
-    def run(self, pictures, strength):
+    def run(self, pictures, strength, *rest):
         if calls.append(pictures) or len(calls) == 1:
             raise RuntimeError("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer")
-        return paint(self, pictures, strength)
+        return paint(self, pictures, strength, *rest)
 
-    calls: list[np.ndarray] = []
+    calls: list = []
     monkeypatch.setattr(Stylizer, "_run", run)
     assert cli(["stylize", str(model), str(photos / "deep"), "-o", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
