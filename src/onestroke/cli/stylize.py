@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         " auto (default): as trained; native: the network's own, which vanish on large photos",
     )  # fmt: skip
     made.add_argument("--device", default="auto", choices=DEVICES, help="default: a GPU where there is one")
-    made.add_argument("--memory", type=int, metavar="MB", help="what a picture may take; default: half of what is free")
+    made.add_argument("--memory", type=int, metavar="MB", help="what the network may take; default: half of what is free")
     made.add_argument("--overwrite", action="store_true", help="replace existing files, originals included")
     many = made.add_argument_group("many machines")
     many.add_argument("--engine", default="local", choices=("local", "ray"), help="ray: on all machines of a Ray cluster, "

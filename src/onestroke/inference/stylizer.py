@@ -35,9 +35,10 @@ class Stylizer:
     """A style, ready to use: ``Stylizer("wave.onnx")(photo)``.
 
     `model` is a file or the name of a bundled style; `device` is "auto", "cpu", "cuda" or "webgpu". `memory`, in MB, is what
-    painting may take beside the picture and its result (None: half of what is free); a picture that needs more is painted
-    in strips that show no seams. `style`, of a model with several: one of them, or a mix, "a:0.7,b:0.3" (default: the
-    first). Raises ModelError, and ConfigError for a style that the model lacks, or another value that cannot be.
+    the network may take (None: half of what is free); a picture that needs more is painted in strips that show no seams.
+    Beside that the picture and its result take 3 bytes a pixel each, and octaves (see Brush) 2.5. `style`, of a model with
+    several: one of them, or a mix, "a:0.7,b:0.3" (default: the first). Raises ModelError, and ConfigError for a style that
+    the model lacks, or another value that cannot be.
     """
 
     def __init__(self, model: str | Path, device: str = "auto", memory: int | None = None, style: str = "") -> None:
