@@ -37,6 +37,7 @@ def rows(run):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unexported")
 def test_two_processes_do_what_one_does(tmp_path, painting, photos):
     script = tmp_path / "train_small.py"
     script.write_text(SCRIPT)
@@ -46,7 +47,7 @@ def test_two_processes_do_what_one_does(tmp_path, painting, photos):
     def run(*more):
         return subprocess.run([sys.executable, str(script), *more], capture_output=True, text=True, check=True, timeout=300)
 
-    run(*given, "--out", str(reference))
+    assert cli("train", [*given, "--out", str(reference)]) == 0
     run(*given, "--out", str(out), "--devices", "2")
     assert len(rows(out)) == len(rows(reference)) > 0  # one writer
     for mine, due in zip(rows(out), rows(reference), strict=True):
@@ -57,7 +58,8 @@ def test_two_processes_do_what_one_does(tmp_path, painting, photos):
     assert said.count("going back to step 4 with half the rate") == 1
     saved = load_checkpoint(out / "last.ckpt")
     assert saved["global_step"] == 8 and saved["rate_scale"] == 0.5
-    run("--out", str(out), "--resume", "--steps", "9", "--devices", "1")  # with another number of processes
+    # With another number of processes.
+    assert cli("train", ["--out", str(out), "--resume", "--steps", "9", "--devices", "1"]) == 0
     assert load_checkpoint(out / "last.ckpt")["global_step"] == 9
 
 
