@@ -250,7 +250,7 @@ def test_many_at_once_slow_ones_too_and_none_lost_at_the_end(tmp_path):
                     time.sleep(0.01)
                 process.send_signal(signal.SIGTERM)
                 assert [one.result().status_code for one in asked] == [200] * 40
-            assert process.wait(30) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+            assert process.wait(30) == 0
             assert not list(tmp_path.glob("onestroke-*"))
         finally:
             process.kill()

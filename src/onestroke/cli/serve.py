@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import socket
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -75,8 +73,6 @@ def _serve(flags: argparse.Namespace, named: Sequence[str], app: Callable[[Site]
     from onestroke.page import folder, server
     from onestroke.service.site import Site
 
-    # uvicorn, when it has ended well, raises what ended it once more; the folder is to be removed then too.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="onestroke-page-") as place:
         folder.write(Path(place), named)
         site = Site(Path(place), server.HEADERS, server.Files.extensions_map)
