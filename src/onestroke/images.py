@@ -6,14 +6,14 @@ import importlib
 import io
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from onestroke.arrays import Array
+from onestroke.arrays import Array, resize, resize_to
 from onestroke.errors import ImageError, because
 from onestroke.files import check_file
 from onestroke.memory import free_memory
@@ -45,6 +45,13 @@ class Picture:
         if self.alpha is not None:
             image.putalpha(Image.fromarray(self.alpha))
         return image
+
+
+def resized(picture: Picture, longer: int) -> Picture:
+    """The picture with its longer side at so many pixels, alpha and metadata kept."""
+    rgb = resize(picture.rgb, longer=longer)
+    alpha = None if picture.alpha is None else resize_to(picture.alpha, *rgb.shape[:2])
+    return replace(picture, rgb=rgb, alpha=alpha)
 
 
 def read_image(path: str | Path) -> Picture:

@@ -42,17 +42,20 @@ class Whole:
 
 
 class Margined:
-    """A Source with MARGIN pixels mirrored around it, more below and on the right where it would be smaller than `minimum`."""
+    """A Source with MARGIN pixels mirrored around it, more below and on the right where it would be smaller than `minimum`.
+
+    inside: height and width without them.
+    """
 
     def __init__(self, source: Source, minimum: int) -> None:
         self._source = source
-        height, width = source.shape[:2]
-        down, self._right = (MARGIN + max(0, minimum - extent - 2 * MARGIN) for extent in (height, width))
+        self.inside = height, width = source.shape[0], source.shape[1]
+        down, self._right = (MARGIN + max(0, minimum - extent - 2 * MARGIN) for extent in self.inside)
         self.shape = (MARGIN + height + down, MARGIN + width + self._right, 3)
 
     def rows(self, first: int, last: int) -> Array:
         """See Source."""
-        height = self._source.shape[0]
+        height = self.inside[0]
         turn = max(1, 2 * (height - 1))  # mirrored twice, the picture repeats
         places = (np.arange(first, last) - MARGIN) % turn
         places = np.minimum(places, turn - places) if height > 1 else np.zeros(last - first, np.intp)

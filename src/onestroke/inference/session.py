@@ -19,10 +19,7 @@ from onestroke.inference.devices import open_session
 
 # Levels of 255 by which a GPU may differ from the CPU, and the side of the picture that both paint to see it.
 TOLERANCE, PROBE = 4, 96
-
 MOST_BYTES = 1 << 29  # of a model file
-
-
 # A run after which ONNX Runtime gives the processor's memory back, which it otherwise keeps for the next one.
 _GIVEN_BACK = onnxruntime.RunOptions()
 _GIVEN_BACK.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")

@@ -102,7 +102,7 @@ class Stylizer:
         """Pictures of one size to [N, H, W, 3], at their own scale, with a mirrored margin while they are painted."""
         height, width = photos[0].shape[:2]
         try:
-            return self._run([Margined(photo, self.card.minimum) for photo in photos], strength, height, width, once)
+            return self._run([Margined(photo, self.card.minimum) for photo in photos], strength, once)
         except Exception as error:  # ONNX Runtime's exceptions have no common public base
             if isinstance(error, OnestrokeError):
                 raise
@@ -110,15 +110,14 @@ class Stylizer:
                 raise ModelError(f"{self.card.name}: cannot paint {width} x {height} pixels ({because(error)[:160]})") from None
             raise MemoryError(f"too little memory for {width} x {height} pixels; use a lower --memory or --size") from None
 
-    def _run(self, photos: Sequence[Margined], strength: float, height: int, width: int, once: bool) -> Array:
+    def _run(self, photos: Sequence[Margined], strength: float, once: bool) -> Array:
         """Whole where that fits the memory, else one by one, in strips where even that does not fit; without the margins."""
-        memory = self._budget()
+        memory, (height, width) = self._budget(), photos[0].inside
         pixels = len(photos) * photos[0].shape[0] * photos[0].shape[1]
         if pixels * _HUNGRIEST <= memory or pixels * self._tiler(strength).bytes_per_pixel <= memory:
             whole = np.stack([photo.rows(0, photo.shape[0]) for photo in photos])
-            return self.model.run(whole, strength, self._styles, once=once)[
-                :, MARGIN : MARGIN + height, MARGIN : MARGIN + width
-            ]
+            painted = self.model.run(whole, strength, self._styles, once=once)
+            return painted[:, MARGIN : MARGIN + height, MARGIN : MARGIN + width]
         result = np.empty((len(photos), height, width, 3), np.uint8)
         for photo, into in zip(photos, result, strict=True):
             for top, rows in self._tiler(strength).paint(photo, memory):

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from onestroke.arrays import resize, resize_to
 from onestroke.errors import ImageError, OnestrokeError, because
-from onestroke.images import Picture, check_size, read_image
+from onestroke.images import Picture, check_size, read_image, resized
 from onestroke.inference.stylizer import Stylizer
 from onestroke.jobs import cloud
 from onestroke.jobs.job import Job
@@ -89,20 +88,18 @@ def _stylize_picture(stylizer: Stylizer, job: Job, settings: Settings) -> Sequen
     """Returns what is to be said about the picture written."""
     picture = read_image(job.source.path)
     if settings.size:
-        _resize(picture, settings.size, job)
+        picture = _resized(picture, settings.size, job)
     check_sides(job.target, output_format(job.target), picture.rgb.shape[1], picture.rgb.shape[0])
     stylized = stylizer(picture.rgb, settings.strength, settings.keep_colors, settings.brush)
     return save_image(job.target, stylized, like=picture)
 
 
-def _resize(picture: Picture, longer: int, job: Job) -> None:
-    """Bring the picture's longer side to that many pixels. Raises ImageError where there is too little memory for it."""
+def _resized(picture: Picture, longer: int, job: Job) -> Picture:
+    """The picture with its longer side at that many pixels. Raises ImageError where there is too little memory for it."""
     height, width = picture.rgb.shape[:2]
     scale = longer / max(height, width)
     try:
         check_size(max(1, round(width * scale)), max(1, round(height * scale)), _BYTES)
     except ImageError as error:
         raise ImageError(f"{job.source}: at --size {longer} {error}") from None
-    picture.rgb = resize(picture.rgb, longer=longer)
-    if picture.alpha is not None:
-        picture.alpha = resize_to(picture.alpha, *picture.rgb.shape[:2])
+    return resized(picture, longer)

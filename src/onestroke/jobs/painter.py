@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from onestroke.arrays import Array
+from onestroke.config.devices import CPU
 from onestroke.images import check_size
 from onestroke.inference.brush import for_frames
 from onestroke.inference.stylizer import Stylizer
@@ -78,7 +79,7 @@ class Painter:
         self._count = 0
         self._last: Array | None = None
         fits = max(1, _BATCH_PIXELS // (clip.width * clip.height))
-        self.batch = min(8, fits) if stylizer.model.device != "cpu" else 1  # a CPU is busy with one
+        self.batch = min(8, fits) if stylizer.model.device != CPU else 1  # a CPU is busy with one
 
     def __call__(self, frames: list[Frame]) -> list[Frame]:
         """The frames painted; repeated ones get the painting of the frame before them."""

@@ -35,10 +35,9 @@ def plan(
     A folder keeps its tree. Without `out`, a file goes beside itself and a folder into a new one, both named after the style.
     `shard`: a hash of the target's path, as -o gives it, decides whose it is: machines that are told the same agree by
     themselves, also where files were added in the meantime. When resuming, what is done already is left out; what another
-    job writes is never an input. Raises ConfigError where
-    nothing matches, two inputs share an output, or an existing file would be replaced unasked.
+    job writes is never an input. Raises ConfigError where nothing matches, two inputs share an output, or an existing file
+    would be replaced unasked.
     """
-    jobs: list[Job] = []
     inputs, out = [cloud.as_path(item) for item in inputs], out and cloud.as_path(out)
     stored = out is not None and cloud.is_url(out)
     single = out is not None and names_a_file(out)
@@ -46,30 +45,7 @@ def plan(
         _check_store(out or "", single, settings)
     if "" in (out, *inputs):
         raise ConfigError("an empty name, where a file or a folder was expected; leave it out, or write . for this folder")
-    for item in inputs:
-        path = Path(item)
-        if cloud.is_url(item):
-            jobs += _in_store(item, out, settings)
-        elif item != str(Pipe.path) and path.is_dir():
-            if single:
-                raise ConfigError(f"{out}: is one file, and {item} a folder; name a folder with -o")
-            found = list(find_images(path, READABLE | VIDEOS))
-            named = _real(path) if path.name in ("", "..") else path
-            folder = Path(out) if out else named.with_name(fitting(_real(path).name, f"-{style}"))
-            jobs += [_job(parse_path(f), folder / f.relative_to(path), settings) for f in found]
-            if not found:
-                raise ConfigError(f"{item}: a folder without pictures or videos")
-        else:
-            for source in _matches(item):
-                match = source.path
-                stem = SEQUENCE.sub("", match.stem) or _real(match.parent).name
-                beside = match.with_name(fitting(stem, f"-{style}{match.suffix}"))
-                if single:
-                    jobs.append(Job(source, Path(out or "")))
-                elif out and isinstance(source, Pipe):
-                    raise ConfigError(f"{out}: name a file for what standard input brings (painted.mkv), or - to pass it on")
-                else:
-                    jobs.append(_job(source, Path(out) / match.name if out else beside, settings))
+    jobs = [job for item in inputs for job in _jobs(item, out, style, settings)]
     if out is not None and not (single or stored) and len(jobs) == 1 and Path(out).suffix and not Path(out).is_dir():
         output_format(Path(out))  # a file was meant, of a kind that is not written: say so instead of making a folder
     jobs = _apart(jobs)
@@ -85,6 +61,41 @@ def plan(
     return [job for job in jobs if not (settings.resume and job.target_url in there)]
 
 
+def _jobs(item: str, out: str | None, style: str, settings: Settings) -> list[Job]:
+    """The jobs of one input."""
+    if cloud.is_url(item):
+        return _in_store(item, out, settings)
+    if item != str(Pipe.path) and Path(item).is_dir():
+        return _in_folder(item, out, style, settings)
+    return [_of_file(source, out, style, settings) for source in _matches(item)]
+
+
+def _in_folder(item: str, out: str | None, style: str, settings: Settings) -> list[Job]:
+    """The jobs of what lies in a folder, whose tree is kept."""
+    if out is not None and names_a_file(out):
+        raise ConfigError(f"{out}: is one file, and {item} a folder; name a folder with -o")
+    path = Path(item)
+    found = list(find_images(path, READABLE | VIDEOS))
+    if not found:
+        raise ConfigError(f"{item}: a folder without pictures or videos")
+    named = _real(path) if path.name in ("", "..") else path
+    folder = Path(out) if out else named.with_name(fitting(_real(path).name, f"-{style}"))
+    return [_job(parse_path(f), folder / f.relative_to(path), settings) for f in found]
+
+
+def _of_file(source: Source, out: str | None, style: str, settings: Settings) -> Job:
+    """The job of a file, a sequence, or standard input."""
+    path = source.path
+    if out is not None and names_a_file(out):
+        return Job(source, Path(out))
+    if out and isinstance(source, Pipe):
+        raise ConfigError(f"{out}: name a file for what standard input brings (painted.mkv), or - to pass it on")
+    if out:
+        return _job(source, Path(out) / path.name, settings)
+    stem = SEQUENCE.sub("", path.stem) or _real(path.parent).name
+    return _job(source, path.with_name(fitting(stem, f"-{style}{path.suffix}")), settings)
+
+
 def _check_store(out: str, single: bool, settings: Settings) -> None:
     """Raise ConfigError for what no store can be asked for."""
     if single:
@@ -95,7 +106,7 @@ def _check_store(out: str, single: bool, settings: Settings) -> None:
 
 def _in_store(place: str, out: str | None, settings: Settings) -> list[Job]:
     """The jobs of what lies at a place in an object store. What is animated is told by its name alone."""
-    if out is None or (names_a_file(out)):
+    if out is None or names_a_file(out):
         raise ConfigError(f"{place}: name a folder to write to with -o")
     found = cloud.find(place, READABLE | VIDEOS)
     if not found:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
-from onestroke.arrays import resize, resize_to
 from onestroke.errors import OnestrokeError, because
-from onestroke.images import Picture, to_picture
+from onestroke.images import Picture, resized, to_picture
 from onestroke.inference.stylizer import Stylizer
 from onestroke.saving import encode_image
 from onestroke.service.limits import Limits, Refused
@@ -73,9 +72,7 @@ class Studio:
                 raise Refused(
                     413, f"size: {order.size} makes {larger / 1e6:.0f} megapixels; at most {self.limits.megapixels:g}"
                 )
-            rgb = resize(picture.rgb, longer=order.size)
-            alpha = None if picture.alpha is None else resize_to(picture.alpha, *rgb.shape[:2])
-            picture = Picture(rgb, alpha, picture.exif, picture.info)
+            picture = resized(picture, order.size)
         try:
             painted = self.stylizers[order.style](picture.rgb, order.strength, order.keep_colors)
             kind = KINDS.get(order.kind) or ("JPEG" if found == "JPEG" else "PNG")

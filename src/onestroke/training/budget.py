@@ -50,10 +50,8 @@ class Clock(pl.Callback):
         """Settle what is due."""
         if pl_module.rate.steps is not None:
             return
-        elapsed = self.elapsed()
-        if trainer.world_size > 1:  # the first process's clock is everyone's
-            elapsed = trainer.strategy.broadcast(elapsed)
-        step, share = trainer.global_step, elapsed / self.seconds
+        # The first process's clock is everyone's.
+        step, share = trainer.global_step, trainer.strategy.broadcast(self.elapsed()) / self.seconds
         if self.pair_share and step >= PACE:
             pl_module.pair_steps = max(step + PACE, round(self.pair_share * step / share))
             trainer.datamodule.pair_steps.fill_(pl_module.pair_steps)  # type: ignore[attr-defined]
