@@ -47,7 +47,7 @@ def test_more_strength_is_more_style_and_less_content(photo):
     painted = {s: to_float(torch.from_numpy(style(photo, s).copy())[None]) for s in strengths}
     # The painting itself is not in the repository: what the trained look is, the model at its strongest shows best.
     scale = Scale(style=["relu1_2", "relu2_2", "relu3_3"], content={"relu2_2": 1.0})
-    look = PerceptualLoss(features, [[painted[1.5]]], photos, [scale])
+    look = PerceptualLoss(features, [[painted[1.5]]], photos, [scale], TrainConfig().weights)
     with torch.no_grad():
         terms = [look(painted[s], photos) for s in strengths]
     far, changed = ([float(found[name]) for found in terms] for name in ("style", "content"))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from onestroke.config.training import Scale
+from onestroke.config.training import Scale, TrainConfig
 from onestroke.losses import vgg, weights
 from onestroke.losses.objective import PerceptualLoss, places, windows
 from onestroke.losses.terms import ContentLoss, StyleLoss, gram, total_variation
@@ -92,7 +92,7 @@ def test_perceptual_loss_names_its_terms_and_weighs_them(features):
     photos = torch.rand(3, 3, 32, 32)
     scales = [Scale(style=["relu1_2", "relu2_2"], content={"relu2_2": 1.0}, pooled=False)]
     painting = torch.rand(1, 3, 40, 40)
-    loss = PerceptualLoss(features, [[painting]], photos, scales, style_weight=2.0, content_weight=3.0, tv_weight=5.0)
+    loss = PerceptualLoss(features, [[painting]], photos, scales, {"style": 2.0, "content": 3.0, "tv": 5.0})
     terms = loss(photos, photos)
     assert terms["style"].item() == pytest.approx(1.0, abs=1e-4)
     assert terms["content"].item() == pytest.approx(0.0, abs=1e-6)
@@ -113,7 +113,8 @@ def test_scales_see_what_they_should(features):
     tinted = flat + torch.tensor([0.114, 0.0, -0.299]).view(1, 3, 1, 1)
 
     def content(scale, picture, photo):
-        return float(PerceptualLoss(features, [[photos[:1]]], photos, [scale])(picture, photo)["content"])
+        loss = PerceptualLoss(features, [[photos[:1]]], photos, [scale], TrainConfig().weights)
+        return float(loss(picture, photo)["content"])
 
     fine, half = Scale(content={"relu1_2": 1.0}), Scale(reduction=2, content={"relu1_2": 1.0})
     gray = Scale(gray={"relu1_2": 1.0})

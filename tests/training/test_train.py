@@ -1,6 +1,7 @@
 """Whole runs, through the command that users type, on small crops and the first VGG layers."""
 
 import csv
+import os
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import torch
 from PIL import Image
 
 from onestroke.cli.main import run as cli
-from onestroke.config.schema import merge, read_yaml
+from onestroke.config.schema import merge, read_yaml, write_mapping
 from onestroke.config.training import TrainConfig
 from onestroke.errors import ConfigError, Diverged, TrainingError
 from onestroke.inference.stylizer import Stylizer
@@ -207,28 +208,29 @@ def test_two_paintings_make_one_network_with_two_styles(tmp_path, painting, phot
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
-def test_losses_by_scale_train_and_resume_exactly(tmp_path, painting, photos):
-    """The default losses, whose windows lie elsewhere at every step."""
+def test_windows_of_losses_train_and_resume_exactly(tmp_path, painting, photos, monkeypatch):
+    """Windows lie elsewhere at every step, and where they would have been after a stop."""
+    scale = {"window": 32, "windows": 2, "style": ["relu1_1", "relu2_1"], "content": {"relu2_2": 1.0}}
+    write_mapping({"scales": [scale, {"reduction": 2, "style": ["relu2_1"]}]}, tmp_path / "windows.yaml")
+    given = [str(painting), "--config", str(tmp_path / "windows.yaml"), "--content", str(photos)]
+    given += ["--size", "64", "--batch", "2", "--network", "tiny", "--initialize-from", "none"]
+    given += ["--device", "cpu", "--steps", "6", "--save-every", "100"]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    small = [
-        "--size",
-        "64",
-        "--batch",
-        "2",
-        "--style-size",
-        "64",
-        "--network",
-        "tiny",
-        "--initialize-from",
-        "none",
-        "--device",
-        "cpu",
-    ]
-    place = [str(painting), "--content", str(photos), *small]
-    assert cli("train", [*place, "--out", str(whole), "--steps", "6", "--save-every", "3"]) == 0
-    assert cli("train", [*place, "--out", str(stopped), "--steps", "6", "--save-every", "3"]) == 0
+    assert cli("train", [*given, "--out", str(whole)]) == 0
+
+    with monkeypatch.context() as patch:
+        step = StyleModule.training_step
+
+        def interrupted(module, batch, index):
+            if module.global_step == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            return step(module, batch, index)
+
+        patch.setattr(StyleModule, "training_step", interrupted)
+        assert cli("train", [*given, "--out", str(stopped)]) == 130
+    assert load_checkpoint(stopped / "last.ckpt")["global_step"] in (3, 4)
+    assert cli("train", ["--out", str(stopped), "--resume"]) == 0
     assert_same_weights(stopped, whole)
-    assert read_yaml(whole / "config.yaml")["scales"][0]["window"] == 96
 
 
 @pytest.mark.usefixtures("unexported")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,13 @@ class Scale:
         return [*self.style, *self.content, *self.gray]
 
 
-# What networks learn from by default: fine strokes in windows, large structure and colors in the whole, reduced picture,
-# content at every scale, the largest in luminance only (docs/experiments.md says what else was tried).
+# What networks learn from by default: strokes, motifs and areas of color, each at the scale that suits their size, always in
+# whole pictures; content at every scale, at the largest in luminance only (docs/experiments.md says what else was tried).
+DEEP = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 SCALES = [
-    Scale(1, 96, 2, ["relu1_1", "relu2_1", "relu3_1"], {"relu3_1": 0.35}),
-    Scale(2, 0, 1, ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], {"relu3_3": 0.2}),
-    Scale(4, 0, 1, ["relu1_1", "relu2_1", "relu3_1", "relu4_1"], {}, {"relu2_2": 0.45}),
+    Scale(1, style=DEEP, content={"relu4_2": 0.35}),
+    Scale(2, style=DEEP, content={"relu3_3": 0.2}),
+    Scale(4, style=DEEP[:4], gray={"relu2_2": 0.45}),
 ]
 
 
@@ -100,9 +101,9 @@ class TrainConfig:
     steady_weight: float = option(0.5, "weight of steadiness under small shifts, warps, light and noise", least=0.0)
     style_size: int = option(512, "shorter side of the painting in pixels; brush strokes scale with it", least=32, most=16_384)
     size: int = option(
-        0, "side of the training crops in pixels; 0: 256 (a GPU: 320), or what three of four photos reach", least=0, most=16_384
+        0, "side of the training crops in pixels; 0: 256 (a GPU: 384), or what three of four photos reach", least=0, most=16_384
     )
-    batch: int = option(16, "photos per step", least=1, most=10_000)
+    batch: int = option(8, "photos per step", least=1, most=10_000)
     steps: int = option(10_000, "optimizer steps", least=1)
     minutes: float = option(
         0.0, "time budget; above 0 it replaces steps: two thirds of it settle how many", least=0.0, most=1e6
@@ -122,6 +123,11 @@ class TrainConfig:
     nodes: int = option(1, "machines (docs/scale.md says how to start them)", least=1, most=10_000)
     workers: int = option(-1, "data-loading processes; -1: none on a CPU, up to 8 beside a GPU", least=-1, most=1024)
     seed: int = option(0, "seed of weights and data", least=0, most=2**63 - 1)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weights of the terms of the losses by their names, from the fields NAME_weight; metrics.csv has a column for each."""
+        return {f.name.removesuffix("_weight"): getattr(self, f.name) for f in fields(self) if f.name.endswith("_weight")}
 
 
 # What a run in progress may change without ceasing to be the same run.

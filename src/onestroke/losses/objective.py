@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -89,8 +89,8 @@ class PerceptualLoss(nn.Module):
     """All terms: a dict of dimensionless scalars, and their weighted sum.
 
     paintings: the style images of S styles, for each scale one of [1, 3, H, W]; photos: a fixed sample [N, 3, h, w] from
-    which the units are measured once; all in [0, 1]. "style" is the mean over all layers of all scales, "content" the
-    mean of all content layers by their weights.
+    which the units are measured once; all in [0, 1]. weights: of each term by its name (TrainConfig.weights). "style" is the
+    mean over all layers of all scales, "content" the mean of all content layers by their weights.
     """
 
     def __init__(
@@ -99,14 +99,11 @@ class PerceptualLoss(nn.Module):
         paintings: Sequence[Sequence[Tensor]],
         photos: Tensor,
         scales: Sequence[Scale],
-        *,
-        style_weight: float = 1.0,
-        content_weight: float = 0.25,
-        tv_weight: float = 0.05,
+        weights: Mapping[str, float],
     ) -> None:
         super().__init__()
         self.vgg = vgg
-        self.weights = {"style": style_weight, "content": content_weight, "tv": tv_weight}
+        self.weights = weights
         self.content_sum = sum(sum(scale.content.values()) + sum(scale.gray.values()) for scale in scales)
         with torch.no_grad():
             self.scales = nn.ModuleList(
@@ -134,7 +131,7 @@ class PerceptualLoss(nn.Module):
             "content": torch.stack(contents).sum() / self.content_sum if contents else stylized.new_zeros(()),
             "tv": self.tv(stylized),
         }
-        weights = self.weights | {"style": self.weights["style"] * strength**3}
+        weights = {**self.weights, "style": self.weights["style"] * strength**3}
         terms["total"] = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return terms
 

@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from onestroke.arrays import Array
+from onestroke.config.training import TrainConfig
 from onestroke.errors import Diverged, TrainingError, because
 from onestroke.events import Judged, Preview, Report, Step
 from onestroke.files import replacing
@@ -22,7 +23,7 @@ from onestroke.saving import save_image
 from onestroke.training.budget import Clock
 from onestroke.training.module import StyleModule
 
-TERMS = ("total", "style", "content", "tv", "steady", "pixel", "feature")  # the last two where pairs teach
+TERMS = ("total", *TrainConfig().weights, "pixel", "feature")  # the last two where pairs teach
 COLUMNS = ("step", "part", *TERMS, "rate", "seconds")
 
 

@@ -58,9 +58,7 @@ def perceptual_loss(config: TrainConfig, paintings: list[Array], sample: Tensor,
         [[at(painting, scale) for scale in scales] for painting in paintings],
         to_float(sample.to(device)),
         scales,
-        style_weight=config.style_weight,
-        content_weight=config.content_weight,
-        tv_weight=config.tv_weight,
+        config.weights,
     ).to(device)
 
 

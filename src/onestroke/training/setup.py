@@ -29,7 +29,7 @@ from onestroke.training.step import TrainingStep
 
 UNSETTLED = 2**62  # steps
 # Sides of training crops, by device: larger ones come nearer to the painting (docs/experiments.md), and take longer.
-CROPS, LEAST_CROP = {"cpu": 256, "cuda": 320}, 32
+CROPS, LEAST_CROP = {"cpu": 256, "cuda": 384}, 32
 
 
 @dataclass(frozen=True)
