@@ -10,8 +10,10 @@ DeepDream, Mordvintsev 2015, and of coarse-to-fine style transfer, Gatys 2017.)
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -21,6 +23,7 @@ from PIL import Image
 
 from onestroke.arrays import Array, resize_to, resized_rows
 from onestroke.errors import ConfigError
+from onestroke.inference.devices import asked_threads
 from onestroke.inference.margin import Source, Whole
 
 # The longer side at which "auto" begins, as a multiple of the crops that the network was trained on.
@@ -35,8 +38,8 @@ DETAIL, OVER = 0.8, 0.25
 # Grain under each octave: its deviation in levels, its size and the side of the tile that repeats, in pixels. Where a photo is
 # smooth an enlarged painting is too, and a network that is shown nothing paints lines along its own pixel grid.
 GRAIN, GRAIN_SIZE, GRAIN_TILE = 12.0, 2, 1024
-# Rows that are worked on at a time.
-ROWS = 256
+# Rows that are worked on at a time, and how many times that in parallel at most: both take memory.
+ROWS, MOST_THREADS = 128, 4
 BICUBIC = Image.Resampling.BICUBIC
 
 Paint = Callable[[Source], Array]
@@ -113,7 +116,7 @@ class _Guide:
 
     def __init__(self, painting: Array, gray: Array, photo: Array) -> None:
         self._painting, self._gray, self._photo = painting, gray, photo
-        self._block = lru_cache(2)(self._made)
+        self._block = lru_cache(MOST_THREADS)(self._made)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -123,28 +126,51 @@ class _Guide:
     def rows(self, first: int, last: int) -> Array:
         """Rows `first` to `last`, uint8 [last - first, W, 3]."""
         result = np.empty((last - first, *self.shape[1:]), np.uint8)
-        for start in range(first - first % ROWS, last, ROWS):
+
+        def fill(start: int) -> None:
             top, bottom = max(start, first), min(start + ROWS, last)
             result[top - first : bottom - first] = self._block(start)[top - start : bottom - start]
+
+        _in_parallel(fill, range(first - first % ROWS, last, ROWS))
         return result
 
     def _made(self, start: int) -> Array:
         height, width = self._photo.shape[:2]
         rows = slice(start, min(start + ROWS, height))
-        lost = _luminance(self._photo[rows]) - resized_rows(self._gray, height, width, rows, BICUBIC).astype(np.float32)
-        change = DETAIL * lost + _grain(rows, width)
-        enlarged = resized_rows(self._painting, height, width, rows, BICUBIC)
-        return np.clip(enlarged + change[..., None] + 0.5, 0, 255).astype(np.uint8)
+        change = _luminance(self._photo[rows]).astype(np.float32)
+        change -= resized_rows(self._gray, height, width, rows, BICUBIC)
+        change *= DETAIL
+        change += _grain(rows, width)
+        guide = resized_rows(self._painting, height, width, rows, BICUBIC).astype(np.float32)
+        guide += change[..., None]
+        return _rounded(guide)
 
 
 def _keep_coarse(over: Array, reduced: Array, painting: Array) -> None:
     """Replace the coarse part of `over`, which `reduced` holds, by the smaller `painting`, but for OVER of it; in place."""
     height, width = over.shape[:2]
-    for top in range(0, height, ROWS):
+
+    def keep(top: int) -> None:
         rows = slice(top, min(top + ROWS, height))
-        own = resized_rows(reduced, height, width, rows, BICUBIC).astype(np.float32)
         kept = resized_rows(painting, height, width, rows, BICUBIC).astype(np.float32)
-        over[rows] = np.clip(over[rows] + (1 - OVER) * (kept - own) + 0.5, 0, 255)
+        kept -= resized_rows(reduced, height, width, rows, BICUBIC)
+        kept *= 1 - OVER
+        kept += over[rows]
+        over[rows] = _rounded(kept)
+
+    _in_parallel(keep, range(0, height, ROWS))
+
+
+def _in_parallel(work: Callable[[int], None], tops: range) -> None:
+    """Call `work` for the top of each block of rows, on a few cores at a time: NumPy and Pillow let go of Python's lock."""
+    with ThreadPoolExecutor(min(MOST_THREADS, asked_threads() or os.cpu_count() or 1)) as pool:
+        list(pool.map(work, tops))
+
+
+def _rounded(values: NDArray[np.float32]) -> Array:
+    """To the nearest of 0 to 255; `values` are lost."""
+    values += 0.5
+    return np.clip(values, 0, 255, out=values).astype(np.uint8)
 
 
 @cache

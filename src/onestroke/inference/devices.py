@@ -64,9 +64,14 @@ def session_options() -> Any:
     """What every session is opened with: silence, and as many threads as OMP_NUM_THREADS says (default: one a core)."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # ONNX Runtime would print what is raised, or said in a note
-    threads = os.environ.get("OMP_NUM_THREADS", "")  # set for each of several processes on one machine, by Ray too
-    options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0
+    options.intra_op_num_threads = asked_threads()
     return options
+
+
+def asked_threads() -> int:
+    """What OMP_NUM_THREADS says (it is set for each of several processes on one machine, by Ray too); 0 for nothing."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    return int(threads) if threads.isdecimal() else 0
 
 
 def _session(path: Path, device: str) -> Any:
