@@ -28,7 +28,7 @@ def levels(one, other):
     ("text", "first"), [("60", 60), ("60px", 60), ("25%", 60), (" 12.5 % ", 30), ("240", 240), ("300%", 240), ("native", 240)]
 )
 def test_brushes_are_pixels_or_percent(text, first):
-    sizes = Brush.parse(text).sizes(180, 240, crop=256)
+    sizes = Brush.parse(text).sizes(180, 240)
     assert sizes[0][1] == first and sizes[-1] == (180, 240)
 
 
@@ -46,15 +46,14 @@ def test_a_brush_says_itself_as_it_is_typed(brush):
     assert Brush.parse(str(brush)) == brush
 
 
-@pytest.mark.parametrize("crop", [256, 384])
-def test_octaves_are_steps_of_about_two_and_cost_half_as_much_again(crop):
+def test_octaves_are_steps_of_about_two_and_cost_half_as_much_again():
     for width in range(64, 12_000, 37):
-        sizes = AUTO.sizes(width // 2, width, crop)
+        sizes = AUTO.sizes(width // 2, width)
         assert sizes[-1] == (width // 2, width)
         steps = [b[1] / a[1] for a, b in itertools.pairwise(sizes)]
         assert all(1.4 < step < 3.1 for step in steps)
         if len(sizes) > 1:
-            assert abs(sizes[0][1] - brush.AUTO_CROPS * crop) <= 1
+            assert abs(sizes[0][1] - brush.AUTO_LENGTH) <= 1
         assert sum(w**2 for _, w in sizes) <= 1.51 * width**2
 
 
@@ -74,13 +73,13 @@ def test_the_size_is_kept(painter, shape, side):
 
 def test_the_network_sees_the_reduced_photo_first():
     seen = []
-    paint_in_octaves(Brush(60).sizes(180, 240, 256), PHOTO, lambda small: seen.append(pixels(small)) or pixels(small))
+    paint_in_octaves(Brush(60).sizes(180, 240), PHOTO, lambda small: seen.append(pixels(small)) or pixels(small))
     assert np.array_equal(seen[0], resize(PHOTO, longer=60))
     assert [picture.shape[1] for picture in seen] == [60, 120, 240]
 
 
 def test_a_network_that_changes_nothing_gives_nearly_the_photo_back(painter, monkeypatch):
-    sizes = Brush(60).sizes(180, 240, 256)
+    sizes = Brush(60).sizes(180, 240)
     monkeypatch.setattr(brush, "_grain", lambda rows, width: np.zeros((rows.stop - rows.start, width), np.float32))
     plain = levels(resize_to(resize(PHOTO, longer=60), 180, 240), PHOTO).mean()
     assert levels(paint_in_octaves(sizes, PHOTO, pixels), PHOTO).mean() < plain / 2
@@ -98,7 +97,7 @@ def test_reduced_the_result_is_the_small_painting():
     seen = []
     photo = resize_to(PHOTO, 720, 960)
     result = paint_in_octaves(
-        Brush(240).sizes(720, 960, 256), photo, lambda small: seen.append(strokes(small)) or seen[-1].copy()
+        Brush(240).sizes(720, 960), photo, lambda small: seen.append(strokes(small)) or seen[-1].copy()
     )
     reduced = resize(result, longer=240).astype(float) - resize(photo, longer=240)
     drawn = seen[0].astype(float) - resize(photo, longer=240)
@@ -117,7 +116,7 @@ def test_what_is_painted_over_is_the_same_in_whatever_parts_it_is_read():
 @pytest.mark.parametrize("rows", [32, 60])
 def test_strips_are_the_whole(rows, monkeypatch):
     def run():
-        return paint_in_octaves(Brush(100).sizes(180, 240, 256), PHOTO, lambda small: 255 - pixels(small))
+        return paint_in_octaves(Brush(100).sizes(180, 240), PHOTO, lambda small: 255 - pixels(small))
 
     whole = run()
     monkeypatch.setattr(brush, "ROWS", rows)

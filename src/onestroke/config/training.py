@@ -51,13 +51,11 @@ class Scale:
         return [*self.style, *self.content, *self.gray]
 
 
-# What networks learn from by default: strokes, motifs and areas of color, each at the scale that suits their size, always in
-# whole pictures; content at every scale, at the largest in luminance only (docs/experiments.md says what else was tried).
-DEEP = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
+# What networks learn from by default: strokes and motifs at full size, areas of color at a quarter of it; content at both, at
+# the quarter in luminance only (docs/experiments.md says what else was tried).
 SCALES = [
-    Scale(1, style=DEEP, content={"relu4_2": 0.35}),
-    Scale(2, style=DEEP, content={"relu3_3": 0.2}),
-    Scale(4, style=DEEP[:4], gray={"relu2_2": 0.45}),
+    Scale(1, style=["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], content={"relu4_2": 0.55}),
+    Scale(4, style=["relu1_1", "relu2_1", "relu3_1", "relu4_1"], gray={"relu2_2": 0.45}),
 ]
 
 

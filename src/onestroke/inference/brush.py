@@ -26,8 +26,8 @@ from onestroke.errors import ConfigError
 from onestroke.inference.devices import asked_threads
 from onestroke.inference.margin import Source, Whole
 
-# The longer side at which "auto" begins, as a multiple of the crops that the network was trained on.
-AUTO_CROPS = 3
+# The longer side at which "auto" begins: strokes of a style image of 512 px are seen at a glance there, and faces keep theirs.
+AUTO_LENGTH = 960
 # Photos less than this many times larger than the brush's scale are painted at once.
 NEAR = 1.42
 # An octave enlarges by this much at least: so all of them together cost 1.5 times the last at most.
@@ -70,10 +70,10 @@ class Brush:
             raise ConfigError(f"brush: {text!r} is no size; use auto, native, pixels (512) or percent of the photo (25%)")
         return cls(float(match[1]), match[2] == "%")
 
-    def sizes(self, height: int, width: int, crop: int) -> list[tuple[int, int]]:
-        """Heights and widths at which to paint a photo, the last its own; `crop`: side of the network's training crops."""
+    def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Heights and widths at which to paint a photo, the last its own."""
         own = max(height, width)
-        first = own * self.length / 100 if self.percent else self.length or AUTO_CROPS * crop
+        first = own * self.length / 100 if self.percent else self.length or AUTO_LENGTH
         ratio = own / max(1.0, first)
         if ratio < NEAR:
             return [(height, width)]

@@ -25,8 +25,6 @@ from onestroke.memory import free_memory
 _HUNGRIEST = 850
 # Bytes on a GPU, where nothing tells what is free without one more library.
 _ON_GPU = 4 * 10**9
-# Side of the training crops that a card of ours says at least: those of version 0.1 knew smaller ones.
-LEAST_CROP = 256
 # Rows whose colors are replaced at a time.
 _ROWS = 512
 
@@ -75,7 +73,7 @@ class Stylizer:
             raise ImageError(f"expected a uint8 RGB array [H, W, 3] or [N, H, W, 3], got {photo.dtype} {list(photo.shape)}")
         photos = photo if photo.ndim == 4 else photo[None]
         height, width = photos.shape[1:3]
-        sizes = brush.sizes(height, width, max(self.card.train_size, LEAST_CROP))
+        sizes = brush.sizes(height, width)
         if len(sizes) == 1 or strength == 0:
             stylized = self._paint([Whole(photo) for photo in photos], strength)
         else:
