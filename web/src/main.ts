@@ -108,7 +108,7 @@ async function save(type: string): Promise<void> {
   say("");
   const called = `${name}-${fileName(painting.key)}`;
   const look = styles.look(painting.key, painting.strength);
-  if (!film) return savePicture(engine, look, await painting.firstSide(), called, type);
+  if (!film) return savePicture(engine, look, painting.first, called, type);
   const { Film } = await import("./film");
   const job = new Film(engine, film);
   await withProgress("Painting every frame", () => job.stop(), async (report) => {

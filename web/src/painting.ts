@@ -66,8 +66,8 @@ export class Painting {
   }
 
   /** The longer side of the first octave of the whole photo. */
-  async firstSide(): Promise<number> {
-    return this.moving ? Infinity : firstSide(await this.styles.open(this.key), this.longest, this.brush);
+  get first(): number {
+    return this.moving ? Infinity : firstSide(this.longest, this.brush);
   }
 
   private async run(): Promise<void> {
@@ -77,7 +77,7 @@ export class Painting {
     try {
       for (let seen = -1; seen !== this.asked; ) {
         seen = this.asked;
-        quick = Math.min(QUICK[this.pace]!, await this.firstSide());
+        quick = Math.min(QUICK[this.pace]!, this.first);
         await this.paint(quick, Infinity, seen, true);
       }
       this.timer = window.setTimeout(() => void this.rest(this.asked, quick), REST);
@@ -91,13 +91,12 @@ export class Painting {
   private async rest(seen: number, quick: number): Promise<void> {
     this.shown.busy(true);
     try {
-      const first = await this.firstSide();
       for (let side = quick; seen === this.asked; ) {
         // The first painting of all is slow; the next one tells better what a finer one costs.
-        const fine = this.fineSide(first);
+        const fine = this.fineSide(this.first);
         const next = Math.min(fine, Math.sqrt(PATIENCE / this.cost));
         if (next <= side || (next < fine && next < MORE * side)) break;
-        await this.paint(next, first, seen, false);
+        await this.paint(next, this.first, seen, false);
         side = next;
       }
     } catch (error) {

@@ -36,7 +36,7 @@ export class Sliders {
     [this.card, this.longest] = [card, longest];
     this.ofStrength.max = String(card.strongest);
     element("ends").hidden = card.strongest !== 1.5;
-    const { min, max } = longest ? range(card, longest) : { min: 0, max: 0 };
+    const { min, max } = longest ? range(longest) : { min: 0, max: 0 };
     [this.ofBrush.min, this.ofBrush.max] = [String(min), String(max)];
     this.tell();
     element("brushing").hidden = min === max;
@@ -53,7 +53,7 @@ export class Sliders {
     element("amount").textContent = strength;
     this.ofStrength.setAttribute("aria-valuetext", strength);
     if (!this.card) return;
-    const first = firstSide(this.card, this.longest, this.brush);
+    const first = firstSide(this.longest, this.brush);
     const brush = this.brush === 0 ? "auto" : first === Infinity ? "native" : `${first} px`;
     element("breadth").textContent = brush;
     this.ofBrush.setAttribute("aria-valuetext", brush);

@@ -4,7 +4,7 @@
 const ROOT = new URL("./", self.location).href;
 const OWN = /^((index\.html|icon\.svg|manifest\.webmanifest|(assets|ort|styles)\/.+)?)(\?.*)?$/;
 
-const KEPT = "onestroke-3a042189a3b7";
+const KEPT = "onestroke-53e273afdecd";
 
 self.addEventListener("install", () => self.skipWaiting());
 
