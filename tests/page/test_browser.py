@@ -31,9 +31,9 @@ def test_a_photo_is_painted_as_by_python_at_each_strength(page, tmp_path):
 def test_the_brush_is_as_large_as_in_python(page, tmp_path):
     path = picture(tmp_path / "hill.png", 1500, 1000)
     photo, paint = np.asarray(Image.open(path)), Stylizer("mosaic", "cpu")
-    by_python = {brush: paint(photo, brush=Brush.parse(brush)) for brush in ("384", "768", "native")}
+    by_python = {brush: paint(photo, brush=Brush.parse(brush)) for brush in ("480", "960", "native")}
     shown(page, path)
-    for place, wanted in ((1, "384 px"), (-9, "native")):
+    for place, wanted in ((1, "480 px"), (-9, "native")):
         slide(page, "brush", place)
         assert page.inner_text("#breadth") == wanted
         painted = np.asarray(saved(page)[0].convert("RGB"))
