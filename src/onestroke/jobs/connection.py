@@ -7,7 +7,7 @@ import math
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -121,14 +121,21 @@ def _cores_each(machines: Sequence[Mapping[str, float]], workers: int) -> int:
 
 @contextmanager
 def shared_file(folder: Path) -> Iterator[Path]:
-    """A hidden file in a folder, by which a worker sees that the folder is the same one. Raises ConfigError."""
+    """A hidden file in a folder, by which a worker sees that the folder is the same one. A folder that was made for it, and
+    is still empty after the block, goes with it. Raises ConfigError."""
+    new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = NamedTemporaryFile(dir=folder, prefix=".onestroke-")  # noqa: SIM115 (the block's own errors are no news of it)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
-    with file:
-        yield Path(file.name)
+    try:
+        with file:
+            yield Path(file.name)
+    finally:
+        if new:
+            with suppress(OSError):  # not empty
+                folder.rmdir()
 
 
 def check_worker(wanted: str, shared: Path | None) -> None:
