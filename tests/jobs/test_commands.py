@@ -10,8 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from onestroke.cli import main
 from onestroke.cli.cluster import as_arguments
 from onestroke.cli.main import run
+from onestroke.jobs import commands
 from onestroke.jobs.commands import Command, run_commands
 from onestroke.jobs.connection import TRIES, Division, divide
 from onestroke.optimization.pairs import entries
@@ -65,6 +67,23 @@ def meanwhile():
     assert len(acted) == len(threads)
 
 
+def run_quickly(verb, arguments):
+    """The command line, but that exports are compared with torch on small pictures, as in the tests' own process."""
+    from onestroke.cli.main import run
+    from onestroke.exporting import verify
+
+    verify.PARITY_SIZES = ((1, 64, 64), (2, 65, 66))
+    return run(verb, arguments)
+
+
+@pytest.fixture
+def quick(ray, monkeypatch):
+    """Tasks that neither export at length nor wait for what outlives a dead worker."""
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(main, "run", run_quickly)
+    monkeypatch.setattr(commands, "_ORPHANS", 0)
+
+
 def pictures(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.png")}
 
@@ -81,7 +100,7 @@ def weights(folder):
 
 @linux
 @pytest.mark.slow
-def test_pairs_of_a_cluster_are_those_of_one_process(ray, workers, meanwhile, painting, tmp_path, capsys):
+def test_pairs_of_a_cluster_are_those_of_one_process(quick, workers, meanwhile, painting, tmp_path, capsys):
     content = tmp_path / "content"
     content.mkdir()
     for i in range(9):
@@ -101,11 +120,11 @@ def test_pairs_of_a_cluster_are_those_of_one_process(ray, workers, meanwhile, pa
 
 @linux
 @pytest.mark.slow
-def test_each_style_trains_as_by_itself(ray, workers, meanwhile, styles, photos, tmp_path, capsys):
+def test_each_style_trains_as_by_itself(quick, unexported, workers, meanwhile, styles, photos, tmp_path, capsys):
     bad, out = tmp_path / "bad.png", tmp_path / "runs"
     bad.write_bytes(b"no picture")
     meanwhile(lambda: (out / "b" / "metrics.csv").exists(), lambda: kill(workers("ray::_in_worker")))
-    assert train([styles[0], bad, styles[1]], photos, out, "--engine", "ray", "--steps", "30") == 1
+    assert train([*styles, bad], photos, out, "--engine", "ray", "--steps", "30") == 1
     told = capsys.readouterr()
     assert "2 of 3 networks in" in told.out and "bad: " in told.err and "bad.png: " in told.err
     for style in styles:
@@ -121,7 +140,7 @@ def test_each_style_trains_as_by_itself(ray, workers, meanwhile, styles, photos,
 
 @linux
 @pytest.mark.slow
-def test_ctrl_c_saves_every_training(ray, meanwhile, styles, photos, tmp_path, capsys):
+def test_ctrl_c_saves_every_training(quick, meanwhile, styles, photos, tmp_path, capsys):
     out, rows = tmp_path / "runs", "metrics.csv"
     going = [out / style.stem / rows for style in styles]
     meanwhile(lambda: all(path.exists() and ",train," in path.read_text() for path in going),
@@ -145,8 +164,7 @@ def die(verb, arguments):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL there")
-def test_what_kills_its_workers_or_fails_stops_nothing_else(ray, tmp_path, monkeypatch):
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+def test_what_kills_its_workers_or_fails_stops_nothing_else(quick, tmp_path):
     asked = []
 
     def arguments(word):
@@ -154,9 +172,9 @@ def test_what_kills_its_workers_or_fails_stops_nothing_else(ray, tmp_path, monke
         return [word]
 
     words = ("raise", "die", "live")
-    commands = [Command(word, lambda word=word: arguments(word)) for word in words]
+    asking = [Command(word, lambda word=word: arguments(word)) for word in words]
     division = Division(2, "cpu", 2, {"num_cpus": 1})
-    found = {outcome.name: outcome for outcome in run_commands(die, "do", commands, division, tmp_path, lambda: False)}
+    found = {outcome.name: outcome for outcome in run_commands(die, "do", asking, division, tmp_path, lambda: False)}
     assert found["live"].code == 0 and found["live"].lines == ["do live"]
     assert found["raise"].code == 1 and found["raise"].lines == ["ZeroDivisionError: by nothing"]
     assert found["die"].code == 1 and f"{TRIES} workers died over it" in found["die"].lines[0]

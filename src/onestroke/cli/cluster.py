@@ -98,7 +98,7 @@ def _is_trained(folder: Path) -> bool:
     return (folder / f"{folder.name}.onnx").is_file() and (folder / "sample.png").is_file()
 
 
-def make_pairs(own: Mapping[str, Any], recipe: Mapping[str, Any], address: str, workers: int) -> int:
+def make_pairs(own: Mapping[str, Any], recipe: dict[str, Any], address: str, workers: int) -> int:
     """Make a folder of pairs, a shard on each worker; 1 if some photos had to be skipped.
 
     own: the flags of `onestroke pairs` that are about folders. recipe: the others that were given.
@@ -156,7 +156,7 @@ def _on_cluster(
 
     from onestroke.cli.main import run
     from onestroke.interrupt import Interrupt
-    from onestroke.jobs.commands import run_commands
+    from onestroke.jobs.commands import Outcome, run_commands
     from onestroke.jobs.connection import connected, divide
 
     console = Console(highlight=False, stderr=True, soft_wrap=True)

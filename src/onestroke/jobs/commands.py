@@ -50,13 +50,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Order:
-    """What all tasks of a run are told: the command line's entry, the verb, where and with how many threads."""
+    """What all tasks of a run are told: the command line's entry, the verb, where, with how many threads, and how many seconds
+    to wait where a worker has died."""
 
     run: Run
     verb: str
     folder: Path
     shared: Path
     threads: int
+    wait: float
     version: str
 
 
@@ -70,11 +72,11 @@ def run_commands(
     """
     import ray
 
-    remote: Any = ray.remote(max_calls=1, max_retries=0, **division.resources)
-    task = remote(_in_worker)
+    remote: Any = ray.remote  # whose types do not fit what is unpacked
+    task = remote(max_calls=1, max_retries=0, **division.resources)(_in_worker)
     waiting, running, stopped = deque((command, 0) for command in commands), dict[Any, tuple[Command, int]](), False
     with shared_file(folder.absolute()) as shared:
-        order = _Order(run, verb, Path.cwd(), shared, division.threads, version("onestroke"))
+        order = _Order(run, verb, Path.cwd(), shared, division.threads, _ORPHANS, version("onestroke"))
         try:
             while running or waiting:
                 if stop() and not stopped:
@@ -132,7 +134,7 @@ def _in_worker(order: _Order, arguments: Sequence[str], deaths: int) -> tuple[in
     os.environ["OMP_NUM_THREADS"] = str(order.threads)  # before torch is imported, which reads it
     signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup, among others, turns it off for all processes below
     if deaths:
-        time.sleep(_ORPHANS)
+        time.sleep(order.wait)
     written = io.StringIO()
     with redirect_stdout(written), redirect_stderr(written):
         try:
