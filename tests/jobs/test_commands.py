@@ -133,11 +133,6 @@ def test_each_style_trains_as_by_itself_also_after_ctrl_c(quick, unexported, mea
     saved = [path.with_name("last.ckpt") for path in rows if path.exists()]
     assert any(10 <= load_checkpoint(path)["global_step"] < 200 for path in saved if path.exists())
 
-    assert train([*styles, bad], photos, out, "--engine", "ray", *steps) == 130
-    told = capsys.readouterr().err
-    assert told.count("and saved") == 2 and "run the same command again" in told
-    assert all(10 <= load_checkpoint(path.with_name("last.ckpt"))["global_step"] < 300 for path in rows)
-
     assert train([*styles, bad], photos, out, "--engine", "ray", *steps) == 1
     told = capsys.readouterr()
     assert "2 of 3 networks in" in told.out and "bad: " in told.err and "bad.png: " in told.err
@@ -207,6 +202,16 @@ def test_two_style_images_of_one_name_are_refused(painting, tmp_path, capsys):
 def test_without_a_style_image_there_is_nothing_to_share_out(capsys):
     assert run("train", ["--engine", "ray"]) == 2
     assert "name some" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999", "ray://127.0.0.1:1"])
+def test_an_address_where_nothing_answers_is_one_line(painting, tmp_path, monkeypatch, capsys, address):
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)  # by a test before this one
+    assert run("train", [str(painting), "--out", str(tmp_path / "out"), "--engine", "ray", "--address", address]) == 2
+    line = capsys.readouterr().err
+    assert f"nothing answers at {address}" in line and line.count("\n") == 1
 
 
 @pytest.mark.parametrize("verb", ["train", "pairs"])

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import platform
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from onestroke.inference.tiling.executor import MB
 
 # How many workers may die over a piece of work before it counts as failed.
 TRIES = 3
+_PATIENCE = 10  # seconds, for an address to answer
 
 
 @contextmanager
@@ -45,6 +47,7 @@ def _connect(address: str) -> bool:
 
     if ray.is_initialized():
         return False
+    _check_address(known)
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 10**8}
     try:
         ray.init(known or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if known else own))
@@ -54,6 +57,17 @@ def _connect(address: str) -> bool:
             f"address: no Ray cluster at {where} lets us in ({reason(error)}); if it wants a token, set RAY_AUTH_MODE=token"
         ) from None
     return True
+
+
+def _check_address(known: str) -> None:
+    """Raise ConfigError where nothing answers at HOST:PORT, which Ray itself would try for minutes."""
+    host, colon, port = known.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isdecimal()):  # auto, or what Ray shall say that it does not know
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise ConfigError(f"address: nothing answers at {known} ({because(error)}); use that of the cluster's head") from None
 
 
 def reason(error: Exception) -> str:
