@@ -172,7 +172,7 @@ def _on_cluster(
         for outcome in run_commands(run, verb, asking, division, folder, lambda: interrupt.asked):
             known = outcome.code == 2 and any(outcome.lines == before.lines for before in outcomes)  # wrong for all of them
             outcomes.append(outcome)
-            for line in [] if known else tell(outcome):
+            for line in [] if known else filter(None, tell(outcome)):
                 style = "red" if outcome.code else "dim"
                 console.print(f"{outcome.name}: {line.removeprefix(f'onestroke {verb}: ')}", style=style, markup=False)
             status.update(f"{len(outcomes)} of {len(asking)}")
