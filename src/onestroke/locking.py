@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from onestroke.errors import ConfigError, because
 from onestroke.files import hidden
+
+_SECONDS = 0.2  # between two looks at whether another run is done
 
 
 @contextmanager
@@ -26,6 +29,23 @@ def locked(target: Path) -> Iterator[None]:
         raise ConfigError(f"{target}: cannot be written ({because(error)})") from None
     if handle is None:
         raise ConfigError(f"{target}: another run is writing it; wait for that one, or name another place")
+    with _held(path, handle):
+        yield
+
+
+@contextmanager
+def in_turn(target: Path) -> Iterator[None]:
+    """As `locked`, but waits for the run that holds it. Raises OSError where nothing can be written beside it."""
+    path = hidden(target, ".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while (handle := _open(path)) is None:
+        time.sleep(_SECONDS)
+    with _held(path, handle):
+        yield
+
+
+@contextmanager
+def _held(path: Path, handle: int) -> Iterator[None]:
     try:
         yield
     finally:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import signal
 import sys
 from importlib.metadata import version
@@ -16,14 +15,13 @@ from onestroke.cli.main import run
 from onestroke.errors import ConfigError, ModelError
 from onestroke.inference.brush import AUTO
 from onestroke.jobs import cluster
-from onestroke.jobs.cluster import TRIES, Cluster
+from onestroke.jobs.cluster import Cluster
+from onestroke.jobs.connection import TRIES, divide
 from onestroke.jobs.engine import stylize_files
 from onestroke.jobs.plan import plan
 from onestroke.jobs.settings import Settings
 from onestroke.jobs.worker import Order, Worker
 from onestroke.samples import scenes
-
-os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # or Ray writes one to the home folder
 
 COUNT = 60
 SETTINGS = Settings(resume=True)
@@ -47,36 +45,13 @@ def wanted(folder, painter, tmp_path_factory):
     return contents(out)
 
 
-@pytest.fixture(scope="module")
-def ray():
-    """Ray, with a cluster of two cores."""
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=10**8)
-    yield ray
-    ray.shutdown()
-
-
 def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
 
 
-def workers():
-    """The processes of this cluster's workers: children of a child of ours."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and (entry / "cmdline").read_bytes().startswith(b"ray::Worker"):
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            grandparent = int(Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1])
-            found += [int(entry.name)] * (grandparent == os.getpid())
-    return found
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
-def test_a_worker_killed_in_the_middle_costs_nothing(ray, folder, wanted, tiny, tmp_path, capsys):
+def test_a_worker_killed_in_the_middle_costs_nothing(ray, workers, folder, wanted, tiny, tmp_path, capsys):
     out = tmp_path / "out"
     jobs = plan([str(folder)], str(out), "dots", settings=SETTINGS)
     results = []
@@ -85,7 +60,7 @@ def test_a_worker_killed_in_the_middle_costs_nothing(ray, folder, wanted, tiny, 
         for done in engine(jobs, SETTINGS, lambda *_: False):
             results.append(done)
             if len(results) == 5:
-                victims = workers()
+                victims = workers("ray::Worker")
                 assert len(victims) == 2
                 os.kill(victims[0], signal.SIGKILL)
     assert [done.error for done in results] == [None] * COUNT
@@ -201,12 +176,11 @@ def test_a_machine_that_lacks_something_does_not_begin(tiny, monkeypatch, wrong,
     [("auto", 0, (3, 1, {"num_cpus": 1, "num_gpus": 1.0})), ("cuda", 12, (12, 4, {"num_cpus": 1, "num_gpus": 0.25})),
      ("cpu", 0, (24, 16, {"num_cpus": 1})), ("cpu", 4, (4, 4, {"num_cpus": 1}))],
 )  # fmt: skip
-def test_workers_share_what_there_is(tiny, monkeypatch, device, workers, wanted):
+def test_workers_share_what_there_is(monkeypatch, device, workers, wanted):
     import ray
 
     machines = [{"CPU": 16.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}, {"CPU": 64.0}]
     nodes = [{"Alive": number < 2, "Resources": resources} for number, resources in enumerate(machines)]
     monkeypatch.setattr(ray, "nodes", lambda: nodes)
-    engine = Cluster(tiny, device, None, "", workers=workers)
-    engine._divide()
-    assert (engine.workers, engine._share, engine._each) == wanted
+    found = divide(device, workers)
+    assert (found.workers, found.share, found.resources) == wanted

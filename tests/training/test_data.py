@@ -2,6 +2,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -85,6 +87,21 @@ def test_the_cache_is_the_photo(tmp_path):
         Image.fromarray(array).save(tmp_path / f"{i}.png")
     loaded = photos_of.load_folder(tmp_path, 32)
     assert np.array_equal(loaded[1], read_image(tmp_path / "1.png").rgb)
+
+
+def test_of_runs_that_begin_at_once_one_decodes(photos, monkeypatch):
+    decode, decoded = photos_of._decode, []
+
+    def slow(*given):
+        decoded.append(given)
+        time.sleep(0.5)  # long enough for the other to look into the cache
+        return decode(*given)
+
+    monkeypatch.setattr(photos_of, "_decode", slow)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda size: photos_of.load_folder(photos, size), (36, 36))
+    assert len(decoded) == 1 and len(one) == len(other) == 8
+    assert not list(photos_of.photo_folder().glob(".*"))
 
 
 def test_an_unwritable_cache_is_named(photos, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onestroke.cli import cluster
 from onestroke.config import schema
 from onestroke.config.shard import Shard
 from onestroke.errors import ConfigError
@@ -22,6 +23,7 @@ EXAMPLES = f"""presets: {", ".join(PRESETS)}
 examples:
   onestroke pairs wave.jpg --content photos/ -o pairs/wave --count 200       run again to go on after Ctrl-C or a crash
   onestroke pairs wave.jpg --content photos/ -o pairs/wave --shard 1/4       one of four processes on the same folder
+  onestroke pairs wave.jpg --content photos/ -o pairs/wave --engine ray      a shard on each core, or GPU, of a Ray cluster
   onestroke pairs wave.jpg --content photos/ -o pairs/wave --preset quality --batch 8       a GPU (not with L-BFGS)
   onestroke train wave.jpg --content photos/ --supervision both --pairs pairs/wave
 """
@@ -38,11 +40,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--preset", default="training", metavar="NAME", help="settings to start from; default: training")
     made.add_argument("--shard", default="1/1", metavar="I/N", help="make part I of N; parts may run at the same time")
     made.add_argument("--batch", type=int, default=1, metavar="N", help="pairs at a time; more than one helps a GPU")
-    made.add_argument("--count", type=int, default=0, metavar="N", help="of the shard's photos, only the first N; default: all")
+    made.add_argument(
+        "--count", type=int, default=0, metavar="N", help="of the shard's photos (with Ray: of all), only the first N"
+    )
     made.add_argument(
         "--memory", type=int, default=0, metavar="MB", help="bound, kept by exact tiles; default: half of what is free"
     )
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
+    cluster.add_flags(made, "a shard on each worker of a Ray cluster, into one folder that all machines share")
+    made.add_argument("--workers", type=int, default=0, metavar="N", help="of Ray; default: one a GPU, else one a core")
     schema.add_flags(made, Recipe)
     return made
 
@@ -50,6 +56,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Parse, make what is missing, say how many there are; 1 if some photos had to be skipped."""
     flags = vars(parser().parse_args(arguments))
+    engine, address, workers = (flags.pop(name) for name in ("engine", "address", "workers"))
+    if engine == "local" and (address or workers):
+        raise ConfigError("address, workers: are of a cluster; add --engine ray")
     own = {name: flags.pop(name) for name in ("paintings", "content", "out", "preset", "shard", "batch", "count", "memory",
                                               "device")}  # fmt: skip
     for name, least in (("batch", 1), ("count", 0), ("memory", 0)):
@@ -57,6 +66,8 @@ def main(arguments: Sequence[str]) -> int:
             raise ConfigError(f"{name}: {own[name]} is too small; use {least} or more")
     chosen = recipe(own["preset"], **flags)
     pictures = [(path, read_image(path)) for path in own["paintings"]]
+    if engine == "ray":
+        return cluster.make_pairs(own, flags, address, workers)
 
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -69,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     paintings = [Painting(path, picture.rgb, picture.alpha) for path, picture in pictures]
     folder, shard = Path(own["out"]), Shard.parse(own["shard"])
     bar = Progress(TextColumn("{task.completed}/{task.total} pairs"), BarColumn(None), TextColumn("{task.description}"),
-                   TimeRemainingColumn(), console=console)  # fmt: skip
+                   TimeRemainingColumn(), console=console, disable=not console.is_terminal)  # fmt: skip
     skipped = made = 0
     with Interrupt() as interrupt, bar:
         task = bar.add_task("", total=None)

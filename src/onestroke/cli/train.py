@@ -7,15 +7,18 @@ import signal
 import time
 from collections.abc import Sequence
 
+from onestroke.cli import cluster
 from onestroke.config import schema
 from onestroke.config.cache import MOST, photo_folder, size
 from onestroke.config.training import TrainConfig
+from onestroke.errors import ConfigError
 
 EXAMPLES = """examples:
   onestroke train                                   the sample painting and photos; minutes on a CPU
   onestroke train wave.jpg --content photos/        your painting, your photos
   onestroke train wave.jpg scream.jpg               one network, two styles: stylize --style wave:0.7,scream:0.3
   onestroke train wave.jpg --config configs/default.yaml --steps 20000
+  onestroke train a.jpg b.jpg c.jpg --engine ray    a network for each, runs/a, runs/b, ..., on a Ray cluster's GPUs or cores
   onestroke train wave.jpg --resume                 go on after Ctrl-C or a crash
 """
 
@@ -35,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("style_image", nargs="*", help="files of the style images; none: the sample painting")
     made.add_argument("--config", metavar="YAML", help="a file of settings; flags win over it")
     made.add_argument("--resume", action="store_true", help="continue the last run of this painting, or the one in --out")
+    cluster.add_flags(made, "a network for each style image, in OUT/<painting>, on a Ray cluster; run again to go on")
     schema.add_flags(made, TrainConfig, skip=("style_image",))
     return made
 
@@ -43,8 +47,13 @@ def main(arguments: Sequence[str]) -> int:
     """Parse, train, say where everything is."""
     flags = vars(parser().parse_args(arguments))
     source, resume = flags.pop("config"), flags.pop("resume")
+    engine, address = flags.pop("engine"), flags.pop("address")
     if not flags["style_image"]:
         del flags["style_image"]
+    if engine == "ray":
+        return cluster.train_each(flags, source, address)
+    if address:
+        raise ConfigError("address: is of a cluster; add --engine ray")
 
     from rich.console import Console
 

@@ -119,7 +119,10 @@ class TrainConfig:
     device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
     devices: int = option(1, "GPUs on each machine (on a CPU: processes), which share every batch", least=1, most=1024)
     nodes: int = option(1, "machines (docs/scale.md says how to start them)", least=1, most=10_000)
-    workers: int = option(-1, "data-loading processes; -1: none on a CPU, up to 8 beside a GPU", least=-1, most=1024)
+    workers: int = option(
+        -1, "data-loading processes; -1: none on a CPU, up to 8 beside a GPU; as a flag with --engine ray: how many train at a"
+        " time (default: one a GPU, else one a core)", least=-1, most=1024,
+    )  # fmt: skip
     seed: int = option(0, "seed of weights and data", least=0, most=2**63 - 1)
 
     @property

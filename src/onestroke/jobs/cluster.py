@@ -7,21 +7,18 @@ target is there, so that after whatever ended a run, also its driver, a second r
 
 from __future__ import annotations
 
-import logging
-import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from types import TracebackType
 from typing import Any
 
-from onestroke.config.devices import CPU
-from onestroke.errors import ConfigError, OnestrokeError, because
+from onestroke.errors import OnestrokeError
+from onestroke.jobs.connection import TRIES, connected, divide, reason, shared_file
 from onestroke.jobs.engine import Done
 from onestroke.jobs.job import Job
 from onestroke.jobs.painter import Watch
@@ -29,8 +26,6 @@ from onestroke.jobs.settings import Settings
 from onestroke.jobs.worker import Order, Worker
 from onestroke.media.source import File, Numbered
 
-# How many workers may die over a job before it counts as failed.
-TRIES = 3
 # Pictures that a worker is given at once: the driver gives some thousand times a second, and many cores paint more.
 _AT_ONCE = 16
 _SECONDS, _PATIENCE = 0.2, 5  # between two looks at whether to stop; for the pictures at hand when it does
@@ -57,15 +52,19 @@ class Cluster:
         self._address, self._asked = address, workers
 
     def __enter__(self) -> Cluster:
-        self._ours = _connect(self._address)
-        self._divide()
+        with ExitStack() as stack:
+            stack.enter_context(connected(self._address))
+            self._division = divide(self._device, self._asked)
+            self._open = stack.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        import ray
+        self._open.close()
 
-        if self._ours:
-            ray.shutdown()
+    @property
+    def workers(self) -> int:
+        """How many there are."""
+        return self._division.workers
 
     def __call__(self, jobs: Sequence[Job], settings: Settings, watch: Watch) -> Iterator[Done]:
         """Do the jobs; `watch` is told of no frames. Raises OnestrokeError where the workers cannot begin."""
@@ -98,7 +97,7 @@ class Cluster:
                     except RayError as error:  # the worker is gone, or its machine
                         failed_starts += task is None
                         if failed_starts > TRIES * self.workers:
-                            raise OnestrokeError(f"workers end before they begin ({_reason(error)})") from None
+                            raise OnestrokeError(f"workers end before they begin ({reason(error)})") from None
                         results, again = _after_death(task, error)
                         waiting += again
                         busy |= [hire()]
@@ -117,35 +116,16 @@ class Cluster:
         urls = (url for job in jobs for url in (job.source_url, job.target_url) if url)
         places = {"/".join(url.split("/", 3)[:3]) for url in urls}
         order = ray.put(
-            Order(self._model.name, self._model.read_bytes(), self._device, self._memory, self._style, settings,
+            Order(self._model.name, self._model.read_bytes(), self._division.device, self._memory, self._style, settings,
                   sorted(places), shared, version("onestroke"))
         )  # fmt: skip
-        actor: Any = ray.remote(Worker).options(**self._each)
+        actor: Any = ray.remote(Worker).options(**self._division.resources)
 
         def hire() -> tuple[Any, tuple[Any, None]]:
             worker = actor.remote()
-            return worker.open.remote(order, self._share), (worker, None)
+            return worker.open.remote(order, self._division.share), (worker, None)
 
         return hire
-
-    def _divide(self) -> None:
-        """Choose how many workers there are, what each takes of the cluster, and how many share a machine's memory, or a
-        GPU's."""
-        import ray
-
-        nodes: Any = ray.nodes  # without types
-        machines = [node["Resources"] for node in nodes() if node["Alive"]]
-        gpus = 0 if self._device == CPU else sum(int(machine.get("GPU", 0)) for machine in machines)
-        self.workers = self._asked or gpus or sum(int(machine.get("CPU", 0)) for machine in machines) or 1
-        if gpus:
-            self._share = math.ceil(self.workers / gpus)
-            self._each = {"num_cpus": 1, "num_gpus": 1 / self._share}
-        elif self._device not in ("auto", CPU):
-            raise ConfigError(f"device: the cluster counts no GPU for {self._device}; start Ray with --num-gpus, or use cpu")
-        else:
-            self._device = CPU
-            self._share = max(1, min(self.workers, max(int(machine.get("CPU", 0)) for machine in machines)))
-            self._each = {"num_cpus": 1}
 
 
 def _absolute(job: Job) -> Job:
@@ -156,20 +136,10 @@ def _absolute(job: Job) -> Job:
     return replace(job, source=source, target=target if job.target_url else target.absolute())
 
 
-@contextmanager
-def _shared(jobs: Sequence[Job]) -> Iterator[Path | None]:
-    """A hidden file in the folder that the jobs write to, by which a worker sees that it is the same one; None in a store."""
+def _shared(jobs: Sequence[Job]) -> AbstractContextManager[Path | None]:
+    """A hidden file in the folder that the jobs write to; None in a store."""
     folders = [job.target.parent for job in jobs if not job.target_url]
-    if not folders:
-        yield None
-        return
-    folder = Path(os.path.commonpath(folders))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder, prefix=".onestroke-") as file:
-            yield Path(file.name)
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
+    return shared_file(Path(os.path.commonpath(folders))) if folders else nullcontext()
 
 
 def _tasks(jobs: Sequence[Job], workers: int) -> Iterator[_Task]:
@@ -186,29 +156,5 @@ def _after_death(task: _Task | None, error: Exception) -> tuple[list[Done], list
         return [], []
     if len(task.jobs) == 1 and task.deaths + 1 == TRIES:
         job = task.jobs[0]
-        return [Done(job, OnestrokeError(f"{job.reads}: {TRIES} workers died over it ({_reason(error)})"))], []
+        return [Done(job, OnestrokeError(f"{job.reads}: {TRIES} workers died over it ({reason(error)})"))], []
     return [], [_Task([job], task.deaths + 1) for job in task.jobs]
-
-
-def _reason(error: Exception) -> str:
-    return because(error)[:160]
-
-
-def _connect(address: str) -> bool:
-    """Connect to the cluster; whether this is to be ended. Raises ConfigError."""
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # `uv run` would send the working folder to every worker
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    known = address or os.environ.get("RAY_ADDRESS", "")
-    import ray
-
-    if ray.is_initialized():
-        return False
-    own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 10**8}
-    try:
-        ray.init(known or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if known else own))
-    except Exception as error:  # ConnectionError, RuntimeError, ValueError, ...
-        where = known or "this machine"
-        raise ConfigError(
-            f"address: no Ray cluster at {where} lets us in ({_reason(error)}); if it wants a token, set RAY_AUTH_MODE=token"
-        ) from None
-    return True

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +14,7 @@ from onestroke.files import look_again
 from onestroke.inference.stylizer import Stylizer
 from onestroke.inference.tiling.executor import MB
 from onestroke.jobs import cloud
+from onestroke.jobs.connection import check_worker
 from onestroke.jobs.engine import Done, stylize_files
 from onestroke.jobs.job import Job
 from onestroke.jobs.settings import Settings
@@ -52,16 +51,9 @@ class Worker:
 
         Raises OnestrokeError for what this machine lacks. A GPU that was given is used, never silently not.
         """
-        if version("onestroke") != order.version:
-            raise ConfigError(
-                f"a worker has onestroke {version('onestroke')}, and this machine {order.version}; install the same"
-            )
+        check_worker(order.version, order.shared)
         for place in order.places:
             cloud.check(place)
-        if order.shared and not order.shared.exists():  # or results would lie on whatever machine made them
-            raise ConfigError(
-                f"{order.shared.parent}: {platform.node()} does not see this folder; use one that all machines share"
-            )
         os.environ["OMP_NUM_THREADS"] = "1"
         free = free_memory() / 2 if order.device == CPU else _ON_GPU
         memory = order.memory or max(1, int(free / share / MB))

@@ -20,6 +20,7 @@ from onestroke.config.cache import bound, photo_folder
 from onestroke.errors import DataError, ImageError, because
 from onestroke.files import replacing
 from onestroke.images import find_images, read_image
+from onestroke.locking import in_turn
 
 # A photo is kept at up to this many times the crop's side, so that crops range from a detail to (nearly) the whole.
 KEPT_SCALE = 2
@@ -105,7 +106,9 @@ def load_folder(folder: Path, size: int, progress: Callable[[int, int], Any] | N
     path = photo_folder() / f"{key}.u8"
     if not (found := _described(path)):
         try:
-            _fill_cache(path, folder, sources, size, progress)
+            with in_turn(path):  # of many trainings that begin at once, one decodes
+                if not _described(path):
+                    _fill_cache(path, folder, sources, size, progress)
         except OSError as error:
             raise DataError(
                 f"{path.parent}: the photo cache cannot be written ({because(error)}); set ONESTROKE_CACHE"
