@@ -96,9 +96,7 @@ def test_reduced_the_result_is_the_small_painting():
 
     seen = []
     photo = resize_to(PHOTO, 720, 960)
-    result = paint_in_octaves(
-        Brush(240).sizes(720, 960), photo, lambda small: seen.append(strokes(small)) or seen[-1].copy()
-    )
+    result = paint_in_octaves(Brush(240).sizes(720, 960), photo, lambda small: seen.append(strokes(small)) or seen[-1].copy())
     reduced = resize(result, longer=240).astype(float) - resize(photo, longer=240)
     drawn = seen[0].astype(float) - resize(photo, longer=240)
     assert (reduced * drawn).mean() / (drawn**2).mean() > 0.4

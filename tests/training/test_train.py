@@ -331,7 +331,8 @@ def test_a_yaml_given_with_resume_must_be_the_same(finished, tmp_path, capsys):
     (tmp_path / "other.yaml").write_text("steady_weight: 2.0\n")
     assert cli("train", ["--out", str(finished), "--resume", "--config", str(tmp_path / "other.yaml")]) == 2
     assert "steady_weight was 0.5" in capsys.readouterr().err
-    (tmp_path / "other.yaml").write_text("tv_weight: 5e-2\n")  # which YAML reads as text: the same number nevertheless
+    # Numbers that YAML reads as text are the same nevertheless, and a size of 0 is the one that the run settled on.
+    (tmp_path / "other.yaml").write_text("tv_weight: 5e-2\nsize: 0\n")
     assert cli("train", ["--out", str(finished), "--resume", "--config", str(tmp_path / "other.yaml")]) == 0
 
 

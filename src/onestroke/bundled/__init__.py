@@ -9,8 +9,9 @@ from onestroke.errors import ModelError
 
 _FOLDER = importlib.resources.files(__name__)
 # In the order in which they are shown: those that look best first.
-_BEST = ("great_wave", "composition_vii", "stained_glass", "starry_night", "etching", "the_scream", "delaunay_portrait", "mosaic",
-         "wheat_field_with_cypresses", "three_tahitian_women", "brushwork", "shipwreck_of_the_minotaur")  # fmt: skip
+_BEST = ("great_wave", "composition_vii", "stained_glass", "starry_night", "etching", "the_scream", "delaunay_portrait",
+         "mosaic", "wheat_field_with_cypresses", "three_tahitian_women", "brushwork",
+         "shipwreck_of_the_minotaur")  # fmt: skip
 
 
 def names() -> list[str]:

@@ -54,13 +54,7 @@ def train_each(flags: dict[str, Any], source: str | None, address: str) -> int:
         own = more | {"out": folder / name, "device": device}
         if not (folder / name / "config.yaml").is_file():
             return [styles[name], *as_arguments(own | ({"config": source} if source else {}))]
-        if not config.size:  # the run has settled it
-            own.pop("size", None)
-        return [
-            styles[name],
-            *as_arguments(own),
-            "--resume",
-        ]  # with the settings it saved, as what the file left open is settled
+        return [styles[name], *as_arguments(own), "--resume"]  # without the file: what it left open is settled
 
     def commands(division: Division) -> list[Command]:
         left = [name for name in styles if not _is_trained(folder / name)]

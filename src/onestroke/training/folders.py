@@ -97,7 +97,8 @@ def _resumed(flags: dict[str, Any]) -> tuple[TrainConfig, Path]:
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"resume: {folder} holds no run (no config.yaml)")
     saved = configs.load(folder / "config.yaml")
-    config = _absolute(schema.merge(saved, {k: v for k, v in flags.items() if k != "minutes"}, "flags"))
+    given = {name: value for name, value in flags.items() if name != "minutes" and (name != "size" or value)}  # 0: as settled
+    config = _absolute(schema.merge(saved, given, "flags"))
     for name in configs.differing(saved, config):
         before, now = getattr(saved, name), getattr(config, name)
         raise ConfigError(f"resume: {name} was {before!r} in {folder} and cannot become {now!r}; start a new run")
