@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,18 @@ def workers():
         return found
 
     return find
+
+
+@pytest.fixture
+def without_ray():
+    """A function that runs a command where Ray is not installed: its exit code, and what it says.
+
+    In a process of its own: threads of a Ray that is there do not survive its absence.
+    """
+
+    def start(*words):
+        code = "import sys; sys.modules['ray'] = None; from onestroke.cli.main import main; sys.exit(main())"
+        done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    return start

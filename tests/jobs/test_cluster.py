@@ -152,10 +152,9 @@ def test_what_a_cluster_cannot_be_asked_is_one_line(folder, tiny, capsys, flags,
     assert told in line and line.count("\n") == 1
 
 
-def test_a_missing_ray_is_named(folder, tiny, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    assert run("stylize", [str(tiny), str(folder), "-o", str(tmp_path / "out"), "--engine", "ray"]) == 2
-    assert 'pip install "onestroke[ray]"' in capsys.readouterr().err
+def test_a_missing_ray_is_named(without_ray, folder, tiny, tmp_path):
+    code, told = without_ray("stylize", tiny, folder, "-o", tmp_path / "out", "--engine", "ray")
+    assert code == 2 and 'pip install "onestroke[ray]"' in told
 
 
 @pytest.mark.parametrize(

@@ -215,10 +215,9 @@ def test_an_address_where_nothing_answers_is_one_line(painting, tmp_path, monkey
 
 
 @pytest.mark.parametrize("verb", ["train", "pairs"])
-def test_a_missing_ray_is_named(verb, painting, photos, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    assert run(verb, [str(painting), "--content", str(photos), "--out", str(tmp_path / "out"), "--engine", "ray"]) == 2
-    assert 'pip install "onestroke[ray]"' in capsys.readouterr().err
+def test_a_missing_ray_is_named(without_ray, verb, painting, photos, tmp_path):
+    code, told = without_ray(verb, painting, "--content", photos, "--out", tmp_path / "out", "--engine", "ray")
+    assert code == 2 and 'pip install "onestroke[ray]"' in told
 
 
 def test_flags_become_arguments_again():

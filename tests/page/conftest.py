@@ -14,9 +14,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 FAKE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def launch():
-    """Opens chromium with further arguments; closes what it opened."""
+    """Opens chromium with further arguments; closes what it opened, and its event loop, which others' tests cannot bear."""
     playwright, opened = pytest.importorskip("playwright.sync_api"), []
     if not CHROMIUM:
         pytest.skip("needs chromium")
@@ -31,7 +31,7 @@ def launch():
             browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(launch):
     return launch(*FAKE)
 
