@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from onestroke.arrays import Array, resize_to, resized_rows
+from onestroke.arrays import Array, resized_rows
 from onestroke.errors import ConfigError
 from onestroke.inference.devices import asked_threads
 from onestroke.inference.margin import Source, Whole
@@ -40,7 +40,7 @@ DETAIL, OVER = 0.8, 0.25
 GRAIN, GRAIN_SIZE, GRAIN_TILE = 12.0, 2, 1024
 # Rows that are worked on at a time, and how many times that in parallel at most: both take memory.
 ROWS, MOST_THREADS = 128, 4
-BICUBIC = Image.Resampling.BICUBIC
+BICUBIC, LANCZOS = Image.Resampling.BICUBIC, Image.Resampling.LANCZOS
 
 Paint = Callable[[Source], Array]
 
@@ -98,12 +98,12 @@ def paint_in_octaves(sizes: list[tuple[int, int]], photo: Array, paint: Paint) -
     for OVER of it, and adds what only the larger size can show, as the bands of a Laplacian pyramid do (Burt 1983). Beside
     the photo and the result it takes less than 2.5 bytes a pixel.
     """
-    first = resize_to(photo, *sizes[0])
+    first = _reduced(photo, *sizes[0])
     painting, gray = paint(Whole(first)), _luminance(first)
     for size in sizes[1:]:
-        now = resize_to(photo, *size)
+        now = _reduced(photo, *size)
         over = paint(_Guide(painting, gray, now))
-        _keep_coarse(over, resize_to(over, *painting.shape[:2]), painting)
+        _keep_coarse(over, _reduced(over, *painting.shape[:2]), painting)
         painting, gray = over, _luminance(now) if size != sizes[-1] else gray
     return painting
 
@@ -161,6 +161,20 @@ def _keep_coarse(over: Array, reduced: Array, painting: Array) -> None:
     _in_parallel(keep, range(0, height, ROWS))
 
 
+def _reduced(pixels: Array, height: int, width: int) -> Array:
+    """`pixels` [H, W, 3] at exactly this size, themselves where it is theirs (Lanczos)."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    result = np.empty((height, width, 3), np.uint8)
+
+    def fill(top: int) -> None:
+        rows = slice(top, min(top + ROWS, height))
+        result[rows] = resized_rows(pixels, height, width, rows, LANCZOS)
+
+    _in_parallel(fill, range(0, height, ROWS))
+    return result
+
+
 def _in_parallel(work: Callable[[int], None], tops: range) -> None:
     """Call `work` for the top of each block of rows, on a few cores at a time: NumPy and Pillow let go of Python's lock."""
     with ThreadPoolExecutor(min(MOST_THREADS, asked_threads() or os.cpu_count() or 1)) as pool:
@@ -177,7 +191,7 @@ def _rounded(values: NDArray[np.float32]) -> Array:
 def _tile() -> NDArray[np.float32]:
     side = GRAIN_TILE // GRAIN_SIZE
     noise = np.random.default_rng(0).normal(0, GRAIN, (side, side)).astype(np.float32)
-    return np.asarray(Image.fromarray(noise).resize((GRAIN_TILE, GRAIN_TILE), Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(noise).resize((GRAIN_TILE, GRAIN_TILE), BICUBIC))
 
 
 def _grain(rows: slice, width: int) -> NDArray[np.float32]:
