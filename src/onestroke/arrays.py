@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
 Array = NDArray[np.uint8]
+Each = Callable[[Callable[[int], None], range], None]
 # Pixels that are handed to Pillow at once, whose pictures take four bytes each; and how far its widest filter sees.
 AT_ONCE, LANCZOS_REACH = 16 * 10**6, 3
 # What full_range does at most, and the mean chroma from which on it does nothing.
@@ -29,12 +31,24 @@ def resize_to(pixels: Array, height: int, width: int) -> Array:
     largest = max(pixels.shape[0] * pixels.shape[1], height * width)
     if largest <= AT_ONCE:
         return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+    return resize_in_bands(pixels, height, width, max(1, height * AT_ONCE // largest), _in_turn)
+
+
+def resize_in_bands(pixels: Array, height: int, width: int, step: int, each: Each) -> Array:
+    """As resize_to, `step` rows at a time. each: calls a function for the top of each band, in any order."""
     result = np.empty((height, width, *pixels.shape[2:]), np.uint8)
-    step = max(1, height * AT_ONCE // largest)
-    for top in range(0, height, step):
+
+    def fill(top: int) -> None:
         rows = slice(top, min(top + step, height))
         result[rows] = resized_rows(pixels, height, width, rows, Image.Resampling.LANCZOS)
+
+    each(fill, range(0, height, step))
     return result
+
+
+def _in_turn(work: Callable[[int], None], tops: range) -> None:
+    for top in tops:
+        work(top)
 
 
 def resized_rows(pixels: Array, height: int, width: int, rows: slice, filter: Image.Resampling) -> Array:

@@ -149,6 +149,7 @@ def _on_cluster(
     from rich.console import Console
 
     from onestroke.cli.main import run
+    from onestroke.cli.work import STOPPED
     from onestroke.interrupt import Interrupt
     from onestroke.jobs.commands import Outcome, run_commands
     from onestroke.jobs.connection import connected, divide
@@ -170,7 +171,7 @@ def _on_cluster(
                 style = "red" if outcome.code else "dim"
                 console.print(f"{outcome.name}: {line.removeprefix(f'onestroke {verb}: ')}", style=style, markup=False)
             status.update(f"{len(outcomes)} of {len(asking)}")
-    unfinished = len(outcomes) < len(asking) or any(outcome.code >= 130 for outcome in outcomes)
+    unfinished = len(outcomes) < len(asking) or any(outcome.code >= STOPPED for outcome in outcomes)
     if interrupt.asked and unfinished:
         console.print("stopped; run the same command again to go on", markup=False)
         return outcomes, interrupt.code

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from onestroke.arrays import Array, resized_rows
+from onestroke.arrays import Array, resize_in_bands, resized_rows
 from onestroke.errors import ConfigError
 from onestroke.inference.devices import asked_threads
 from onestroke.inference.margin import Source, Whole
@@ -40,7 +40,7 @@ DETAIL, OVER = 0.8, 0.25
 GRAIN, GRAIN_SIZE, GRAIN_TILE = 12.0, 2, 1024
 # Rows that are worked on at a time, and how many times that in parallel at most: both take memory.
 ROWS, MOST_THREADS = 128, 4
-BICUBIC, LANCZOS = Image.Resampling.BICUBIC, Image.Resampling.LANCZOS
+BICUBIC = Image.Resampling.BICUBIC
 
 Paint = Callable[[Source], Array]
 
@@ -162,17 +162,9 @@ def _keep_coarse(over: Array, reduced: Array, painting: Array) -> None:
 
 
 def _reduced(pixels: Array, height: int, width: int) -> Array:
-    """`pixels` [H, W, 3] at exactly this size, themselves where it is theirs (Lanczos)."""
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    result = np.empty((height, width, 3), np.uint8)
-
-    def fill(top: int) -> None:
-        rows = slice(top, min(top + ROWS, height))
-        result[rows] = resized_rows(pixels, height, width, rows, LANCZOS)
-
-    _in_parallel(fill, range(0, height, ROWS))
-    return result
+    """`pixels` [H, W, 3] at exactly this size, themselves where it is theirs."""
+    same = pixels.shape[:2] == (height, width)
+    return pixels if same else resize_in_bands(pixels, height, width, ROWS, _in_parallel)
 
 
 def _in_parallel(work: Callable[[int], None], tops: range) -> None:
