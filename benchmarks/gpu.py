@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import threading
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from onestroke.training.setup import Parts, new_module, prepare, with_crops
 # The schedule's unit where time rules: a thousandth of the run.
 THOUSAND = 1000
 CHECK_EVERY = 200  # steps between looks at the loss, each of which waits for the GPU
+AT_ONCE = 4  # how many measure their units and record their first step at a time, which takes the most memory
 
 
 class Crops:
@@ -75,6 +77,12 @@ def rate_by_time(rate: Rate, begun: float, deadline: float, step: int) -> float:
     return Rate(rate.peak, steps=THOUSAND).at(int(min(done, 1.0) * THOUSAND))
 
 
+def record(module: StyleModule, parts: Parts, config: TrainConfig) -> None:
+    """The losses of one batch, for the graphs that a module's first step records."""
+    with torch.autocast(parts.device.type, torch.bfloat16, enabled=parts.bf16):
+        module.step.terms(module.net, Crops(parts.photos.train, config, parts.device).at(0), 0)
+
+
 def fit(module: StyleModule, parts: Parts, config: TrainConfig, deadline: float) -> int:
     """Train until the deadline; the number of steps. Raises FloatingPointError where the loss is no number any more."""
     device, begun, step = parts.device, time.monotonic(), 0
@@ -86,7 +94,7 @@ def fit(module: StyleModule, parts: Parts, config: TrainConfig, deadline: float)
             group["lr"] = rate_by_time(module.rate, begun, deadline, step)
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=parts.bf16):
-            total = parts.step.terms(module.net, crops.at(step), step)["total"]
+            total = module.step.terms(module.net, crops.at(step), step)["total"]
         total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(module.net.parameters(), config.clip)
         optimizer.step()
@@ -110,13 +118,15 @@ def judge(module: StyleModule, parts: Parts) -> dict[str, float]:
     return {name: round(float(torch.stack([terms[name] for terms in found]).mean()), 5) for name in found[0]}
 
 
-def train(config: TrainConfig, folder: Path, deadline: float) -> None:
-    """One style in this process: a run folder with its averaged weights, and row.json."""
+def train(config: TrainConfig, folder: Path, deadline: float, turn: AbstractContextManager[bool]) -> None:
+    """One style in this process: a run folder with its averaged weights, and row.json. `turn`: a semaphore."""
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("high")
-    parts = prepare(config)
-    weights = initial_weights(config.initialize_from, config.network, style_names(config.style_image))
-    module = new_module(config, parts.step, weights).to(parts.device)
+    with turn:
+        parts = prepare(config)
+        weights = initial_weights(config.initialize_from, config.network, style_names(config.style_image))
+        module = new_module(config, parts.step, weights, print).to(parts.device)
+        record(module, parts, config)
     begun = time.monotonic()
     steps = fit(module, parts, config, deadline)
     seconds = time.monotonic() - begun
@@ -177,7 +187,8 @@ def main() -> None:
     threading.Thread(target=utilization, args=(done, samples), daemon=True).start()
     deadline = time.monotonic() + 60 * args.minutes
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=train, args=(run, args.folder / name, deadline)) for name, run in runs.items()]
+    turn = context.Semaphore(AT_ONCE)
+    processes = [context.Process(target=train, args=(run, args.folder / name, deadline, turn)) for name, run in runs.items()]
     for process in processes:
         process.start()
     for process in processes:

@@ -42,8 +42,8 @@ def windows(x: Tensor, corners: Sequence[tuple[int, int]], side: int) -> Tensor:
 
 def luminance(x: Tensor) -> Tensor:
     """[N, 3, H, W] to the same shape in gray (BT.601)."""
-    weights = x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-    return (x * weights).sum(1, keepdim=True).expand(-1, 3, -1, -1)
+    red, green, blue = torch.split(x, 1, 1)
+    return (0.299 * red + 0.587 * green + 0.114 * blue).expand(-1, 3, -1, -1)
 
 
 class ScaleLoss(nn.Module):
@@ -71,7 +71,7 @@ class ScaleLoss(nn.Module):
         parts = [self.vgg(photo, layers) for photo in torch.split(photos, 1)]
         return {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
 
-    def forward(self, stylized: Tensor, photos: Tensor, style: int, draw: int) -> tuple[list[Tensor], list[Tensor]]:
+    def forward(self, stylized: Tensor, photos: Tensor, style: int | Tensor, draw: int) -> tuple[list[Tensor], list[Tensor]]:
         """(terms of style, terms of content times their weights), scalars; pictures [N, 3, H, W] at full size."""
         small, due = reduced(stylized, self.scale.reduction), reduced(photos, self.scale.reduction)
         found = self.vgg(self._seen(small, draw), {*self.style, *self.content})
@@ -113,12 +113,13 @@ class PerceptualLoss(nn.Module):
         self.steady = ContentLoss(photos)  # of pixels, between two paintings that should be one
 
     def forward(
-        self, stylized: Tensor, photos: Tensor, *, strength: float = 1.0, style: int = 0, draw: int = 0
+        self, stylized: Tensor, photos: Tensor, *, strength: float | Tensor = 1.0, style: int | Tensor = 0, draw: int = 0
     ) -> dict[str, Tensor]:
         """Terms "style", "content", "tv" and "total" (their weighted sum), scalars.
 
         stylized, photos: [N, 3, H, W] in [0, 1]; strength: its cube scales the weight of style; style: which of the
-        styles; draw: places the windows (a training step's number). Gradients flow to `stylized` alone.
+        styles, or the weights [S] of all; draw: places the windows (a training step's number). Gradients flow to
+        `stylized` alone.
         """
         styles: list[Tensor] = []
         contents: list[Tensor] = []

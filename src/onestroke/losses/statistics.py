@@ -24,7 +24,9 @@ def outer_sum(features: Tensor, weight: Tensor | None = None) -> Tensor:
     """Sum over positions of w F F^T [N, C, C] for features [N, C, H, W]; weight [1, 1, H, W] or None; fp32 or more."""
     # Positions before channels: a view, not a copy, of the channels_last memory that the features come in.
     flat = features.permute(0, 2, 3, 1).flatten(1, 2)
-    flat = flat.to(torch.promote_types(flat.dtype, torch.float32))  # sums of squares overflow or drown in half precision
+    # Sums of squares overflow or drown in half precision. GPUs take bf16 factors to sums in fp32; others need fp32 factors.
+    if weight is not None or not (flat.is_cuda and flat.dtype == torch.bfloat16):
+        flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
     with torch.autocast(features.device.type, enabled=False):  # which would take the product back to half precision
         return _OuterSum.apply(flat, None if weight is None else weight.reshape(1, -1, 1))  # type: ignore[no-any-return]
 
@@ -35,12 +37,14 @@ class _OuterSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, flat: Tensor, weight: Tensor | None) -> Tensor:
         ctx.save_for_backward(flat, weight)
+        if flat.dtype == torch.bfloat16:
+            return torch.bmm(flat.transpose(1, 2), flat, out_dtype=torch.float32)
         return _product(flat.transpose(1, 2), flat if weight is None else flat * weight)
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
         flat, weight = ctx.saved_tensors
-        gradient = _product(flat, slopes[0] + slopes[0].transpose(1, 2))
+        gradient = _product(flat, (slopes[0] + slopes[0].transpose(1, 2)).to(flat.dtype))
         return gradient if weight is None else gradient * weight, None
 
 

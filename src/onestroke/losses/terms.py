@@ -37,12 +37,16 @@ class StyleLoss(nn.Module):
         of_photos = gram(photos)
         self.register_buffer("unit", torch.stack([distance(of_photos, target).mean() for target in self.target]))
 
-    def forward(self, features: Tensor, style: int = 0) -> Tensor:
-        """Features of stylized pictures [N, C, H, W] to a scalar."""
+    def forward(self, features: Tensor, style: int | Tensor = 0) -> Tensor:
+        """Features of stylized pictures [N, C, H, W] to a scalar; `style`: which, or the weights [S] of all."""
+        if isinstance(style, Tensor):
+            target, unit = (style.view(-1, 1, 1) * self.target).sum(0), (style * self.unit).sum()
+        else:
+            target, unit = self.target[style], self.unit[style]
         found = gram(features)
         if self.pool > 1:
             found = torch.stack([group.mean(0) for group in torch.split(found, self.pool)])
-        return (distance(found, self.target[style]) / self.unit[style]).mean()
+        return (distance(found, target) / unit).mean()
 
 
 class ContentLoss(nn.Module):

@@ -89,15 +89,17 @@ class Framed(nn.Module):
         super().__init__()
         self.body, self.cell, self.solid, self.styles = body, cell, solid, styles
 
-    def look(self, like: Tensor, strength: Tensor | None = None, style: int = 0) -> Look:
-        """One of the styles alone, at a strength (1.0 if left out), on the device of `like`."""
-        weights = F.one_hot(torch.tensor(style, device=like.device), self.styles).to(like.dtype)
+    def look(self, like: Tensor, strength: Tensor | None = None, style: int | Tensor = 0) -> Look:
+        """One of the styles alone, or all by weights [S], at a strength (1.0 if left out), on the device of `like`."""
+        weights = style
+        if not isinstance(weights, Tensor):
+            weights = F.one_hot(torch.tensor(weights, device=like.device), self.styles).to(like.dtype)
         return Look(like.new_ones(()) if strength is None else strength, weights)
 
-    def forward(self, x: Tensor, strength: Tensor | None = None, style: int = 0) -> Tensor:
+    def forward(self, x: Tensor, strength: Tensor | None = None, style: int | Tensor = 0) -> Tensor:
         """x [N, 3, H, W] in [0, 1] to [N, 3, H, W] in [0, 1], any H and W from the network's minimum on.
 
-        strength: a scalar, 1.0 if left out; style: which of the network's styles.
+        strength: a scalar, 1.0 if left out; style: which of the network's styles, or the weights [S] of all.
         """
         painted = self.pixels(x, self.look(x, strength, style))
         return painted if strength is None else x + (strength / self.solid).clamp_max(1) * (painted - x)

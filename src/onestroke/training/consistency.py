@@ -7,7 +7,7 @@ away, and needs neither video nor optical flow (as ReCoNet, Gao 2018, does).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,24 +22,25 @@ MOST_SHIFT = 7
 CORNER, LIGHT, NOISE = 0.04, 0.06, 0.02
 
 
-@dataclass(frozen=True)
-class Shift:
-    """A move by whole pixels: exact, nothing is interpolated."""
+class Shift(NamedTuple):
+    """A move by whole pixels: exact, nothing is interpolated.
 
-    down: int
-    right: int
+    Given as the rows and columns that stay in view, always as many, so that a step's shapes do not change (graphs.py).
+    """
+
+    rows: Tensor  # int64 [H - MOST_SHIFT]
+    columns: Tensor  # int64 [W - MOST_SHIFT]
 
     def disturb(self, photos: Tensor) -> Tensor:
-        """Photos [N, 3, H, W] to [N, 3, H - down, W - right]."""
-        return photos[..., self.down :, self.right :]
+        """Photos [N, 3, H, W] to [N, 3, H - MOST_SHIFT, W - MOST_SHIFT]."""
+        return photos.index_select(2, self.rows).index_select(3, self.columns)
 
     def follow(self, painted: Tensor) -> Tensor:
         """What a painting [N, 3, H, W] of the photos should have become."""
-        return painted[..., self.down :, self.right :]
+        return self.disturb(painted)
 
 
-@dataclass(frozen=True)
-class Warp:
+class Warp(NamedTuple):
     """A homography near the identity (zoom, rotation, tilt, shifts of parts of a pixel), smooth light, and sensor noise."""
 
     grid: Tensor  # [1, H, W, 2], as grid_sample wants it
@@ -48,14 +49,14 @@ class Warp:
 
     def disturb(self, photos: Tensor) -> Tensor:
         """Photos [N, 3, H, W] in [0, 1] to the same shape."""
-        return (self._sampled(photos) + self.light.to(photos) + self.noise.to(photos)).clamp(0, 1)
+        return (self._sampled(photos) + self.light + self.noise).clamp(0, 1)
 
     def follow(self, painted: Tensor) -> Tensor:
         """What a painting [N, 3, H, W] of the photos should have become: moved, its light and grain as they were."""
         return self._sampled(painted)
 
     def _sampled(self, x: Tensor) -> Tensor:
-        grid = self.grid.to(x.device).expand(len(x), -1, -1, -1)
+        grid = self.grid.expand(len(x), -1, -1, -1)
         return F.grid_sample(x.float(), grid, "bicubic", "reflection", align_corners=False)
 
 
@@ -63,11 +64,12 @@ Disturbance = Shift | Warp
 
 
 def draw(seed: int, step: int, height: int, width: int) -> Disturbance:
-    """The disturbance of one training step, a pure function of its arguments: shifts and warps by turns."""
+    """The disturbance of one training step, a pure function of its arguments: shifts and warps by turns. On the CPU."""
     rng = np.random.default_rng((seed, 3, step))
     if step % 2 == 0:
         down, right = (int(n) for n in rng.integers(0, MOST_SHIFT + 1, 2))
-        return Shift(down, right or 1)  # never nothing at all
+        right = right or 1  # never nothing at all
+        return Shift(down + torch.arange(height - MOST_SHIFT), right + torch.arange(width - MOST_SHIFT))
     y, x = torch.meshgrid(_centers(height), _centers(width), indexing="ij")
     along, down, turn, light = rng.uniform(-1, 1, (4, 3))
     scale_x, skew_x, move_x = (along * CORNER).tolist()
@@ -77,7 +79,7 @@ def draw(seed: int, step: int, height: int, width: int) -> Disturbance:
     grid = torch.stack([moved_x / depth, moved_y / depth], -1)
     shade = LIGHT * (float(light[0]) + float(light[1]) * x + float(light[2]) * y) / 2
     noise = torch.from_numpy(rng.normal(0, NOISE * rng.random(), (1, 3, height, width)).astype(np.float32))
-    return Warp(grid[None], shade[None, None], noise)
+    return Warp(grid[None], shade[None, None].float(), noise)
 
 
 def _centers(length: int) -> Tensor:

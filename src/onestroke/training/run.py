@@ -128,7 +128,7 @@ class _Fit:
         """Fit, from `weights` if any, or on from the checkpoint; the module and the step it reached."""
         scale = 1.0
         while True:
-            module = new_module(self.config, self.parts.step, weights)
+            module = new_module(self.config, self.parts.step, weights, self.report)
             module.rate_scale = scale
             start = 0
             if self.checkpoint.exists():

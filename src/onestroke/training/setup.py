@@ -19,6 +19,7 @@ from onestroke.losses.objective import POOLED_PHOTOS
 from onestroke.networks import registry as networks
 from onestroke.samples import photos as sample_photos
 from onestroke.training.data import Pairs, PhotoModule
+from onestroke.training.graphs import Graphs
 from onestroke.training.module import StyleModule
 from onestroke.training.objective import pair_loss, perceptual_loss, style_images
 from onestroke.training.photo_sets import pair_set, photo_sets
@@ -90,7 +91,9 @@ def prepare(config: TrainConfig, report: Report = silent) -> Parts:
     return Parts(paintings, photos, step, preview, device, in_bf16(config.precision, device))
 
 
-def new_module(config: TrainConfig, step: TrainingStep, state: dict[str, Tensor] | None = None) -> StyleModule:
+def new_module(
+    config: TrainConfig, step: TrainingStep, state: dict[str, Tensor] | None = None, report: Report = silent
+) -> StyleModule:
     """A network that has not learned yet, from its initial `state` or random weights, and what makes it learn."""
     torch.manual_seed(config.seed)
     net = networks.build(config.network, len(style_names(config.style_image)))
@@ -98,6 +101,9 @@ def new_module(config: TrainConfig, step: TrainingStep, state: dict[str, Tensor]
         net.load_state_dict(state)
     peak = config.rate or peak_rate(config.optimizer, config.network, config.batch)
     rate = Rate(peak, config.warmup, None if config.minutes else config.steps)
+    alone = config.devices * config.nodes == 1  # graphs beside the processes' exchange of gradients were never tried
+    if alone and step.loss.tv.unit.is_cuda and not any(scale.window for scale in config.scales):
+        step = replace(step, graphs=Graphs(report))
     return StyleModule(net, step, rate, optimizer=config.optimizer, ema=config.ema, pair_steps=pair_steps(config))
 
 
