@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--megabytes", type=float, default=20, help="largest request; default: 20")
     parser.add_argument("--megapixels", type=float, default=50, help="largest picture; default: 50")
     parser.add_argument(
-        "--workers", type=int, default=1, help="pictures painted at once; default: 1, which uses all cores"
+        "--workers", type=int, default=1, help="painted at once: pictures, on a GPU batches; default: 1, all cores"
     )
     parser.add_argument("--queue", type=int, default=16, help="pictures that may wait; default: 16")
     parser.add_argument("--seconds", type=float, default=60, help="longest time for a picture; default: 60")
