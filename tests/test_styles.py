@@ -13,6 +13,7 @@ from onestroke.arrays import resize
 from onestroke.cli.main import run as cli
 from onestroke.config.schema import merge, read_yaml
 from onestroke.config.training import Scale, TrainConfig
+from onestroke.errors import ConfigError
 from onestroke.inference.stylizer import Stylizer
 from onestroke.losses import vgg, weights
 from onestroke.losses.objective import PerceptualLoss
@@ -77,3 +78,34 @@ def test_a_sheet_replaces_nothing_unasked(tmp_path, photo, capsys):
     before = place.read_bytes()
     assert cli("styles", ["--sheet", str(place), "-o", str(place)]) == 2
     assert place.read_bytes() == before and "--overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (["a/wave.onnx", "sky.onnx"], ["wave", "sky"]),
+        (["a/wave.onnx", "b/wave.onnx", "b/sky.onnx"], ["a-wave", "b-wave", "sky"]),
+        (["a/run/wave.onnx", "b/run/Wave.onnx"], ["a-run-wave", "b-run-Wave"]),
+        (["a/wave.onnx", "b/../a/wave.onnx"], ["wave"]),
+        (["mosaic", "a/mosaic.onnx"], ["bundled-mosaic", "a-mosaic"]),
+    ],
+)
+def test_models_of_one_file_name_are_named_by_their_folders_too(given, names, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_files(given)
+    assert list(bundled.named(given)) == names
+
+
+@pytest.mark.parametrize("given", [["a/wave.onnx", "b/wave.onnx", "a-wave.onnx"], ["wave.onnx", "wave.bin"]])
+def test_models_that_no_folder_tells_apart_are_one_line(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_files(given)
+    with pytest.raises(ConfigError, match=f"^{given[-1]}: would be called .*wave, as .*; rename one"):
+        bundled.named(given)
+
+
+def make_files(names):
+    for path in map(Path, names):
+        if path.suffix:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()

@@ -15,6 +15,7 @@ from PIL import Image
 
 from onestroke.cli.main import main as cli
 from onestroke.errors import ConfigError, VideoError
+from onestroke.inference import stylizer as stylizing
 from onestroke.jobs import painter as paint
 from onestroke.jobs import video
 from onestroke.jobs.plan import plan
@@ -403,7 +404,7 @@ def test_what_a_job_writes_is_not_its_input(clip, tmp_path, monkeypatch):
 def test_batches_give_the_same_video(painter, clip, tmp_path, monkeypatch):
     render(painter, parse(clip), tmp_path / "one.mkv", Settings(), go_on)
     monkeypatch.setattr(painter.model, "device", "cuda")  # only the choice of batch depends on it
-    monkeypatch.setattr(paint, "_BATCH_PIXELS", 48 * 32 * 7)
+    monkeypatch.setattr(stylizing, "PIXELS_AT_ONCE", 48 * 32 * 7)
     render(painter, parse(clip), tmp_path / "seven.mkv", Settings(), go_on)
     for a, b in zip(shown(tmp_path / "one.mkv")[1], shown(tmp_path / "seven.mkv")[1], strict=True):
         assert np.abs(a.astype(int) - b).mean() < 1

@@ -8,6 +8,7 @@ import pytest
 from browsing import ready
 from moved import moved
 
+from onestroke import bundled
 from onestroke.page import folder, server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -73,3 +74,13 @@ def both(tmp_path_factory):
     path = tmp_path_factory.mktemp("both") / "both.onnx"
     export(net, make_card("both", "tiny", net, painting="two pictures", license="", styles=["wave", "scream"]), path)
     return path
+
+
+@pytest.fixture
+def waves(tmp_path):
+    """Two models that are both called wave.onnx, the second in a folder that an address has to escape."""
+    paths = [tmp_path / "a" / "wave.onnx", tmp_path / "50% #b" / "wave.onnx"]
+    for path, style in zip(paths, ("mosaic", "great_wave"), strict=True):
+        path.parent.mkdir()
+        shutil.copy(bundled.path(style), path)
+    return paths

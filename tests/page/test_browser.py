@@ -1,5 +1,7 @@
 """The page in a real browser (Debian's chromium), by WebAssembly: what it paints, says, asks for and keeps."""
 
+import threading
+
 import av
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image
 
 from onestroke.inference.brush import Brush
 from onestroke.inference.stylizer import Stylizer
+from onestroke.page import folder, server
 from onestroke.samples import scenes
 
 pytestmark = pytest.mark.slow
@@ -61,6 +64,24 @@ def test_each_style_of_a_file_is_there_to_choose(page, both, tmp_path):
         assert called == f"hill-both-{name}.png"
         difference = np.abs(np.asarray(image.convert("RGB")).astype(int) - Stylizer(both, "cpu", style=name)(photo))
         assert difference.max() <= 2
+
+
+def test_models_of_one_file_name_are_two_styles(browser, waves, tmp_path):
+    folder.write(tmp_path / "site", waves)
+    with server.open_server(tmp_path / "site") as running, browser.new_context(accept_downloads=True) as context:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        page = context.new_page()
+        page.goto(f"{server.address(running)}?device=wasm")
+        ready(page)
+        assert page.locator(".style").all_inner_texts() == ["A-wave", "50% #b-wave"]
+        path = picture(tmp_path / "hill.png")
+        shown(page, path)
+        for place, model in enumerate(waves):
+            page.locator(".style").nth(place).click()
+            image, _ = saved(page)
+            wanted = Stylizer(model, "cpu")(np.asarray(Image.open(path)))
+            assert np.abs(np.asarray(image.convert("RGB")).astype(int) - wanted).max() <= 2
+        running.shutdown()
 
 
 def test_a_large_photo_keeps_its_size_and_shows_no_seam(page, tmp_path):

@@ -2,8 +2,13 @@
 
 import http.client
 import json
+import shutil
 import socket
+import subprocess
+import sys
 import threading
+from contextlib import closing
+from urllib.parse import quote, urlsplit
 
 import onnx
 import pytest
@@ -11,6 +16,7 @@ import pytest
 from onestroke import bundled
 from onestroke.cli.main import main
 from onestroke.errors import ConfigError
+from onestroke.inference.session import open_model
 from onestroke.page import folder, server
 
 
@@ -56,6 +62,41 @@ def test_a_file_of_several_styles_is_listed_style_by_style(both, tmp_path):
     assert [(one["title"], one["file"], one["style"]) for one in listed] == [
         ("Wave", "both.onnx", 0), ("Scream", "both.onnx", 1), ("Mosaic", "mosaic.onnx", 0)
     ]  # fmt: skip
+
+
+def test_models_of_one_file_name_are_all_there(waves, tmp_path):
+    assert main(["page", "-o", str(tmp_path / "site"), *map(str, waves)]) == 0
+    listed = json.loads((tmp_path / "site/styles/styles.json").read_text())
+    assert [(one["name"], one["title"]) for one in listed] == [("a-wave", "A-wave"), ("50% #b-wave", "50% #b-wave")]
+    for entry, path in zip(listed, waves, strict=True):
+        written = tmp_path / "site/styles" / entry["file"]
+        assert open_model(written, "cpu").card == open_model(path, "cpu").card
+
+
+def test_models_of_one_file_name_are_all_served(waves):
+    command = [sys.executable, "-m", "onestroke", "page", "--no-open", *map(str, waves)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            port = urlsplit(process.stdout.readline().split()[0]).port
+            found = []
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+                for path in ("styles.json", "a-wave.onnx", quote("50% #b-wave.onnx")):
+                    connection.request("GET", f"/styles/{path}")
+                    answer = connection.getresponse()
+                    assert answer.status == 200
+                    found.append(answer.read())
+            assert [entry["file"] for entry in json.loads(found[0])] == ["a-wave.onnx", "50% #b-wave.onnx"]
+            assert found[1] != found[2]
+        finally:
+            process.kill()
+
+
+def test_styles_of_one_title_are_told_apart(both, tmp_path):
+    other = tmp_path / "other.onnx"
+    shutil.copy(both, other)
+    folder.write(tmp_path / "site", [both, other])
+    listed = json.loads((tmp_path / "site/styles/styles.json").read_text())
+    assert [one["title"] for one in listed] == ["Wave (both)", "Scream (both)", "Wave (other)", "Scream (other)"]
 
 
 def test_the_licenses_of_what_it_bundles_are_there():

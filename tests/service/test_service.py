@@ -1,14 +1,17 @@
 """The service: paints what the library paints, and refuses the rest with a status that fits, before it costs anything."""
 
 import asyncio
+import gc
 import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,11 +23,14 @@ pytest.importorskip("fastapi")
 import httpx2 as httpx
 from fastapi.testclient import TestClient
 
+from onestroke import bundled
 from onestroke.cli.main import run
+from onestroke.errors import ConfigError
 from onestroke.inference.stylizer import Stylizer
 from onestroke.page import folder, server
 from onestroke.samples.scenes import draw
 from onestroke.service.app import create_app
+from onestroke.service.batches import Batches
 from onestroke.service.limits import Limits, Refused
 from onestroke.service.site import Site
 from onestroke.service.studio import Order, Studio
@@ -173,6 +179,9 @@ class Slow:
     def __init__(self):
         self.may = threading.Event()
 
+    def at_once(self, height, width):
+        return 1
+
     def __call__(self, photo, strength, keep_colors):
         self.may.wait(10)
         return photo
@@ -206,6 +215,104 @@ def test_what_takes_too_long_is_given_up(photo):
         return refused.value.status
 
     assert asyncio.run(order()) == 503
+
+
+class Noting(Stylizer):
+    """A stylizer that paints nothing until it may, and notes what it was given."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.may, self.given = threading.Event(), []
+
+    def __call__(self, photo, *how):
+        self.given.append((photo.shape, *how))
+        self.may.wait(10)
+        return super().__call__(photo, *how)
+
+
+def test_on_a_gpu_pictures_of_one_size_are_painted_together(stylizer, photo):
+    """And each as it would be alone. A GPU is imitated: how many are given at once is all that depends on it here."""
+    noting = Noting(STYLE, "cpu")
+    noting.model.device = "cuda"
+    photos, other = [draw(i, 128) for i in range(4)], draw(5, 96)
+    orders = [*((one, 1.0) for one in photos), (other, 1.0), (photo, 0.5)]
+
+    async def paint():
+        studio = Studio({STYLE: noting}, Limits(queue=16))
+        tasks = [asyncio.create_task(studio.paint(encoded(draw(6, 64)), Order(STYLE)))]
+        while not noting.given:
+            await asyncio.sleep(0.01)
+        tasks += [asyncio.create_task(studio.paint(encoded(one), Order(STYLE, strength))) for one, strength in orders]
+        while len(studio.batches.waiting) < len(orders):
+            await asyncio.sleep(0.01)
+        noting.may.set()
+        painted = await asyncio.gather(*tasks)
+        await asyncio.to_thread(studio.close)
+        return [np.asarray(Image.open(io.BytesIO(bytes))) for bytes, _ in painted[1:]]
+
+    painted = asyncio.run(paint())
+    assert sorted(noting.given[1:]) == [
+        ((4, 128, 128, 3), 1.0, False), ((96, 96, 3), 1.0, False), ((128, 128, 3), 0.5, False)
+    ]  # fmt: skip
+    for result, (one, strength) in zip(painted, orders, strict=True):
+        assert np.array_equal(result, stylizer(one, strength))
+
+
+def test_what_is_wrong_with_a_batch_is_said_to_each_and_the_next_is_painted(photo):
+    class Failing(Slow):
+        def at_once(self, height, width):
+            return 8
+
+        def __call__(self, photo, strength, keep_colors):
+            super().__call__(photo, strength, keep_colors)
+            if strength == 9:
+                raise ConfigError("strength: 9 is out of range")
+            return photo
+
+    async def paint():
+        failing = Failing()
+        studio = Studio({STYLE: failing}, Limits())
+        tasks = [asyncio.create_task(studio.paint(encoded(photo), Order(STYLE, strength))) for strength in (1, 9, 9, 1)]
+        await asyncio.sleep(0.1)
+        failing.may.set()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(studio.close)
+        return [getattr(one, "status", 200) for one in ended]
+
+    assert asyncio.run(paint()) == [200, 422, 422, 200]
+
+
+def test_a_photo_that_is_refused_takes_no_memory_any_more(stylizer):
+    """Nor until garbage is collected: photos of 50 megapixels would add up."""
+    batches, photo = Batches(1), draw(3, 128)
+    known = weakref.ref(photo)
+    gc.disable()
+    try:
+        batches.paint(stylizer, photo, 9.0, False)
+    except ConfigError:
+        del photo
+    batches.close()
+    left = known()
+    gc.enable()
+    assert left is None
+
+
+def test_styles_of_one_file_name_are_told_apart(photo, tmp_path, monkeypatch):
+    paths, answers = [tmp_path / "a" / "wave.onnx", tmp_path / "b" / "wave.onnx"], {}
+    for path, style in zip(paths, ("mosaic", STYLE), strict=True):
+        path.parent.mkdir()
+        shutil.copy(bundled.path(style), path)
+
+    def ask(app, **_):
+        with TestClient(app) as client:
+            answers["styles"] = [style["name"] for style in client.get("/styles").json()]
+            answers["page"] = [style["name"] for style in client.get("/styles/styles.json").json()]
+            answers["b-wave"] = decoded(client.post("/stylize?style=b-wave", content=encoded(photo)))
+
+    monkeypatch.setattr("uvicorn.run", ask)
+    assert run("serve", [*map(str, paths), "--device", "cpu", "--port", "0"]) == 0
+    assert answers["styles"] == answers["page"] == ["a-wave", "b-wave"]
+    assert np.array_equal(answers["b-wave"], Stylizer(STYLE, "cpu")(photo))
 
 
 @pytest.mark.parametrize(

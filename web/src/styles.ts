@@ -70,7 +70,7 @@ export class Styles {
   }
 
   private async fetch(file: string, title: string): Promise<Card> {
-    const response = await fetch(`${this.root}styles/${file}`);
+    const response = await fetch(`${this.root}styles/${encodeURIComponent(file)}`);
     if (!response.ok) throw new Error(`${title} could not be loaded.`);
     return this.engine.ask("model", { key: file, file: await response.arrayBuffer(), source: file });
   }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -17,14 +16,6 @@ from onestroke.errors import ConfigError
 if TYPE_CHECKING:
     from onestroke.jobs.commands import Command, Outcome
     from onestroke.jobs.connection import Division
-
-
-def add_flags(parser: argparse.ArgumentParser, what: str) -> None:
-    """--engine and --address. what: what Ray does here, for the help."""
-    parser.add_argument("--engine", default="local", choices=("local", "ray"), help=f"ray: {what}")
-    parser.add_argument(
-        "--address", default="", help="of the cluster; auto: this machine's; default: RAY_ADDRESS, or a new one here"
-    )
 
 
 def as_arguments(flags: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onestroke.cli import cluster
+from onestroke.cli import cluster, engines
 from onestroke.config import schema
 from onestroke.config.shard import Shard
 from onestroke.errors import ConfigError
@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         "--memory", type=int, default=0, metavar="MB", help="bound, kept by exact tiles; default: half of what is free"
     )
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
-    cluster.add_flags(made, "a shard on each worker of a Ray cluster, into one folder that all machines share")
+    engines.add_flags(made, "a shard on each worker of a Ray cluster, into one folder that all machines share")
     made.add_argument("--workers", type=int, default=0, metavar="N", help="of Ray; default: one a GPU, else one a core")
     schema.add_flags(made, Recipe)
     return made

@@ -37,7 +37,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--megabytes", type=float, default=20, help="largest request; default: 20")
     parser.add_argument("--megapixels", type=float, default=50, help="largest picture; default: 50")
-    parser.add_argument("--workers", type=int, default=1, help="pictures painted at once; default: 1, which uses all cores")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="painted at once: pictures, on a GPU batches; default: 1, all cores"
+    )
     parser.add_argument("--queue", type=int, default=16, help="pictures that may wait; default: 16")
     parser.add_argument("--seconds", type=float, default=60, help="longest time for a picture; default: 60")
     flags = parser.parse_args(arguments)
@@ -55,18 +57,16 @@ def main(arguments: Sequence[str]) -> int:
     if flags.queue < 0:
         raise ConfigError(f"queue: {flags.queue} is no length; use 0 or more")
     limits = Limits(**{field.name: getattr(flags, field.name) for field in fields(Limits)})
-    named = flags.styles or bundled.names()
-    stylizers = {bundled.path(name).stem: Stylizer(name, flags.device) for name in named}
-    if len(stylizers) < len(named):
-        raise ConfigError(f"styles: two files of {', '.join(named)} have one name; rename one")
+    files = bundled.named(flags.styles or bundled.names())
+    stylizers = {name: Stylizer(file, flags.device) for name, file in files.items()}
     token = os.environ.get("ONESTROKE_TOKEN", "")
     if flags.host not in ("127.0.0.1", "localhost", "::1") and not token:
         print("everyone who reaches this address may use it: set ONESTROKE_TOKEN to ask for a token", flush=True)
-    _serve(flags, named, lambda site: create_app(stylizers, limits, token, site))
+    _serve(flags, list(files.values()), lambda site: create_app(stylizers, limits, token, site))
     return 0
 
 
-def _serve(flags: argparse.Namespace, named: Sequence[str], app: Callable[[Site], FastAPI]) -> None:
+def _serve(flags: argparse.Namespace, files: Sequence[Path], app: Callable[[Site], FastAPI]) -> None:
     """The service, with the page of the same styles beside it, until a signal ends it."""
     import uvicorn
 
@@ -74,7 +74,7 @@ def _serve(flags: argparse.Namespace, named: Sequence[str], app: Callable[[Site]
     from onestroke.service.site import Site
 
     with tempfile.TemporaryDirectory(prefix="onestroke-page-") as place:
-        folder.write(Path(place), named)
+        folder.write(Path(place), files)
         site = Site(Path(place), server.HEADERS, server.Files.extensions_map)
         uvicorn.run(
             app(site), host=flags.host, port=flags.port, log_level="warning", server_header=False,

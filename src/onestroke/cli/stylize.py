@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
 
+from onestroke.cli import engines
 from onestroke.config.devices import DEVICES
 from onestroke.errors import ConfigError
 
@@ -60,10 +61,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--memory", type=int, metavar="MB", help="what the network may take; default: half of what is free")
     made.add_argument("--overwrite", action="store_true", help="replace existing files, originals included")
     many = made.add_argument_group("many machines")
-    many.add_argument("--engine", default="local", choices=("local", "ray"), help="ray: on all machines of a Ray cluster, "
-                      "leaving out what is done; failures are listed in a file in the folder -o")  # fmt: skip
-    many.add_argument(
-        "--address", default="", help="of the cluster; auto: this machine's; default: RAY_ADDRESS, or a new one here"
+    engines.add_flags(
+        many, "on all machines of a Ray cluster, leaving out what is done; failures are listed in a file in the folder -o"
     )
     many.add_argument("--workers", type=int, default=0, metavar="N", help="processes; default: one a GPU, else one a core")
     many.add_argument(

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Sequence
 
-from onestroke.cli import cluster
+from onestroke.cli import cluster, engines
 from onestroke.config import schema
 from onestroke.config.cache import MOST, photo_folder, size
 from onestroke.config.training import TrainConfig
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("style_image", nargs="*", help="files of the style images; none: the sample painting")
     made.add_argument("--config", metavar="YAML", help="a file of settings; flags win over it")
     made.add_argument("--resume", action="store_true", help="continue the last run of this painting, or the one in --out")
-    cluster.add_flags(made, "a network for each style image, in OUT/<painting>, on a Ray cluster; run again to go on")
+    engines.add_flags(made, "a network for each style image, in OUT/<painting>, on a Ray cluster; run again to go on")
     schema.add_flags(made, TrainConfig, skip=("style_image",))
     return made
 

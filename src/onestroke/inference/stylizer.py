@@ -27,6 +27,8 @@ _HUNGRIEST = 850
 _ON_GPU = 4 * 10**9
 # Rows whose colors are replaced at a time.
 _ROWS = 512
+# Pictures that a GPU is given at once, and their pixels: more gains nothing there, and costs memory.
+MOST_AT_ONCE, PIXELS_AT_ONCE = 8, 8 * 1280 * 720
 
 
 class Stylizer:
@@ -90,6 +92,12 @@ class Stylizer:
         if not (isinstance(strength, Real) and 0 <= strength <= self.card.strongest):
             shown = f"{strength:g}" if isinstance(strength, float) else repr(strength)
             raise ConfigError(f"strength: {shown} is out of range; use 0 to {self.card.strongest:g}")
+
+    def at_once(self, height: int, width: int) -> int:
+        """How many pictures of this size are best given in one call: one on a CPU, which is busy with it."""
+        if self.model.device == CPU:
+            return 1
+        return max(1, min(MOST_AT_ONCE, PIXELS_AT_ONCE // (height * width)))
 
     def _one(self, photo: Source, strength: float) -> Array:
         """[H, W, 3] to the same shape, at its own scale."""

@@ -11,7 +11,6 @@ from typing import Protocol
 import numpy as np
 
 from onestroke.arrays import Array
-from onestroke.config.devices import CPU
 from onestroke.images import check_size
 from onestroke.inference.brush import for_frames
 from onestroke.inference.stylizer import Stylizer
@@ -24,9 +23,6 @@ from onestroke.media.target import SEGMENT
 
 Watch = Callable[[int, int | None], bool]
 """Called with the frames done and their number (None: unknown) after each batch; True stops."""
-
-_BATCH_PIXELS = 8 * 1280 * 720  # more at once gains nothing on a GPU, and costs memory
-
 
 # Bytes a pixel of the frames that are read ahead, painted and wait to be written.
 _BYTES = 32
@@ -78,8 +74,7 @@ class Painter:
         self._steady = Steady() if settings.steady else None
         self._count = 0
         self._last: Array | None = None
-        fits = max(1, _BATCH_PIXELS // (clip.width * clip.height))
-        self.batch = min(8, fits) if stylizer.model.device != CPU else 1  # a CPU is busy with one
+        self.batch = stylizer.at_once(clip.height, clip.width)
 
     def __call__(self, frames: list[Frame]) -> list[Frame]:
         """The frames painted; repeated ones get the painting of the frame before them."""

@@ -6,6 +6,7 @@ import importlib.resources
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,8 +22,9 @@ STYLES, LIST = "styles", "styles.json"
 def write(folder: Path, models: Sequence[str | Path], *, overwrite: bool = False) -> list[str]:
     """Write the page to `folder`, with these models (files or names of bundled styles; none: all bundled ones).
 
-    Returns the names of the styles. Raises ConfigError for a folder that holds something else (unless `overwrite`), or that
-    cannot be written; ModelError for a model that is none, or where this installation lacks the built page.
+    Returns the names of the styles; models are called as `bundled.named` says. Raises ConfigError for a folder that holds
+    something else (unless `overwrite`), or that cannot be written, and for models that cannot be told apart; ModelError for a
+    model that is none, or where this installation lacks the built page.
     """
     if not (BUILT / "index.html").is_file():
         raise ModelError("page: this installation lacks the built page; build it: cd web && npm ci && npm run build")
@@ -30,10 +32,11 @@ def write(folder: Path, models: Sequence[str | Path], *, overwrite: bool = False
         raise ConfigError(f"{folder}: a file; name a folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / STYLES / LIST).is_file() and not overwrite:
         raise ConfigError(f"{folder}: holds other files; name an empty folder, or add --overwrite")
-    files = {path.stem: path for path in map(bundled.path, models or bundled.names())}
+    files = bundled.named(models or bundled.names())
     try:
         shutil.copytree(BUILT, folder, dirs_exist_ok=True)
         listed = [entry for name, path in files.items() for entry in _write_model(folder, name, path)]
+        _tell_apart(listed)
         with replacing(folder / STYLES / LIST) as temporary:
             temporary.write_text(json.dumps(listed, indent=1), encoding="utf-8")
     except OSError as error:
@@ -55,6 +58,14 @@ def _write_model(folder: Path, name: str, path: Path) -> list[dict[str, str | in
         }
         for place, style in enumerate(card.styles or [name])
     ]
+
+
+def _tell_apart(listed: list[dict[str, str | int]]) -> None:
+    """Where two styles have one title, as those of two files may, add the file's name to it; in place."""
+    count = Counter(entry["title"] for entry in listed)
+    for entry in listed:
+        if count[entry["title"]] > 1:
+            entry["title"] = f"{entry['title']} ({str(entry['file']).removesuffix('.onnx')})"
 
 
 def _title(name: str) -> str:

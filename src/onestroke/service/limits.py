@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """megabytes: of a request. megapixels: of the picture in it, and of what it becomes. workers: pictures painted at once.
+    """megabytes: of a request. megapixels: of the picture in it, and of what it becomes. workers: pictures painted at once, on
+    a GPU batches of them.
 
     queue: pictures that may wait beside those. seconds: until a request's bytes must be here, and again until its picture
     must be painted.

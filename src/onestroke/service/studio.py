@@ -1,4 +1,7 @@
-"""Where the service paints: one session a style, a few pictures at once, and a queue of fixed length before them."""
+"""Where the service paints: one session a style, a few pictures at once, and a queue of fixed length before them.
+
+On a GPU more threads read and write pictures, so that those of one size can be painted together (batches.py).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from onestroke.errors import OnestrokeError, because
 from onestroke.images import Picture, resized, to_picture
 from onestroke.inference.stylizer import Stylizer
 from onestroke.saving import encode_image
+from onestroke.service.batches import Batches
 from onestroke.service.limits import Limits, Refused
 
 # What is decoded, by Pillow's names: the formats of browsers and cameras, and none that reads other files.
@@ -37,7 +41,9 @@ class Studio:
 
     def __init__(self, stylizers: Mapping[str, Stylizer], limits: Limits) -> None:
         self.stylizers, self.limits, self.waiting = stylizers, limits, 0
-        self._threads = ThreadPoolExecutor(limits.workers, "paint")
+        self.batches = Batches(limits.workers)
+        most = max(stylizer.at_once(1, 1) for stylizer in stylizers.values())
+        self._threads = ThreadPoolExecutor(limits.workers * most, "serve")
 
     async def paint(self, body: bytes, order: Order) -> tuple[bytes, str]:
         """(the painted picture's bytes, their kind). Raises Refused."""
@@ -55,6 +61,7 @@ class Studio:
     def close(self) -> None:
         """Finish what is being painted, drop what waits."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self.batches.close()
 
     def _left(self, job: asyncio.Future[tuple[bytes, str]]) -> None:
         self.waiting -= 1
@@ -74,7 +81,7 @@ class Studio:
                 )
             picture = resized(picture, order.size)
         try:
-            painted = self.stylizers[order.style](picture.rgb, order.strength, order.keep_colors)
+            painted = self.batches.paint(self.stylizers[order.style], picture.rgb, order.strength, order.keep_colors)
             kind = KINDS.get(order.kind) or ("JPEG" if found == "JPEG" else "PNG")
             return encode_image(painted, kind, picture), kind
         except OnestrokeError as error:

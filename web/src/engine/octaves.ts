@@ -23,6 +23,8 @@ export interface Size {
   height: number;
 }
 
+type Picture = ImageBitmap | OffscreenCanvas;
+
 /** Thrown where somebody asked to stop. */
 export class Stopped extends Error {}
 
@@ -43,7 +45,7 @@ export function sizes(own: Size, first: number): Size[] {
 
 /** Paint `photo` at its own size. `report` is told the share done, and throws Stopped to end the work. */
 export async function paintInOctaves(
-  photo: ImageBitmap | OffscreenCanvas,
+  photo: Picture,
   style: Style,
   look: Look,
   first: number,
@@ -52,34 +54,34 @@ export async function paintInOctaves(
   const steps = sizes(photo, look.strength === 0 ? Infinity : first);
   const total = steps.reduce((sum, size) => sum + size.width * size.height, 0);
   let done = 0;
-  let before: OffscreenCanvas | undefined;
-  let painting: OffscreenCanvas | undefined;
+  const advance = (pixels: number) => report(Math.min(1, (done += pixels) / total));
+  let before: Before | undefined;
   for (const size of steps) {
-    const last = size === steps.at(-1);
-    const now = last && size.width === photo.width ? photo : reduced(photo, size);
-    const octave = new Octave(now, size, painting, before);
-    const advance = (pixels: number) => report(Math.min(1, (done += pixels) / total));
-    painting = await paintOctave(octave, style, look, advance);
-    before = last ? undefined : (now as OffscreenCanvas);
+    const now = size === photo ? photo : reduced(photo, size);
+    before = { photo: now, painting: await paintOctave(new Octave(now, before), style, look, advance) };
   }
-  return painting!;
+  return before!.painting;
 }
 
-/** One size of the photo, the painting before it, and where they meet. */
+/** A smaller octave: its photo, and what it became. */
+interface Before {
+  photo: Picture;
+  painting: OffscreenCanvas;
+}
+
+/** One size of the photo, the octave before it, and where they meet. */
 class Octave {
   constructor(
-    private readonly photo: CanvasImageSource,
-    readonly size: Size,
-    private readonly painting?: OffscreenCanvas,
-    private readonly before?: OffscreenCanvas,
+    readonly photo: Picture,
+    private readonly before?: Before,
   ) {}
 
   /** What the network is shown of a part of the picture. */
   guide(part: Box): Pixels {
-    const shown = read(this.photo, part);
-    if (!this.painting || !this.before) return shown;
-    const painted = this.enlarged(this.painting, part).data;
-    const soft = this.enlarged(this.before, part).data;
+    const shown = this.seen(this.photo, part);
+    if (!this.before) return shown;
+    const painted = this.seen(this.before.painting, part).data;
+    const soft = this.seen(this.before.photo, part).data;
     const { data } = shown;
     for (let at = 0, i = 0; at < data.length; at += 4, i++) {
       const grain = grainAt(part.left + (i % part.width), part.top + Math.floor(i / part.width));
@@ -89,25 +91,21 @@ class Octave {
     return shown;
   }
 
-  /** Replace what is coarse in `over` by the painting before it, but for OVER of it; in place. */
-  keepCoarse(over: Pixels, part: Box): void {
-    if (!this.painting) return;
-    const kept = this.enlarged(this.painting, part).data;
-    const own = blurred(over, Math.max(1, Math.round(this.size.width / this.painting.width / 2)));
+  /** `over` with what is coarse in it replaced by the painting before it, but for OVER of it; in place. */
+  keepCoarse(over: Pixels, part: Box): Pixels {
+    if (!this.before) return over;
+    const { painting } = this.before;
+    const kept = this.seen(painting, part).data;
+    const own = blurred(over, Math.max(1, Math.round(this.photo.width / painting.width / 2)));
     for (let at = 0; at < over.data.length; at++) {
       if (at % 4 < 3) over.data[at] = over.data[at]! + (1 - OVER) * (kept[at]! - own[at]!);
     }
+    return over;
   }
 
-  private enlarged(small: OffscreenCanvas, part: Box): Pixels {
-    const x = small.width / this.size.width;
-    const y = small.height / this.size.height;
-    const context = canvas(part).getContext("2d", { willReadFrequently: true })!;
-    context.imageSmoothingQuality = "high";
-    // The whole is placed, not its part: so every tile sees the same pixels, whatever its edges are.
-    context.setTransform(1 / x, 0, 0, 1 / y, -part.left, -part.top);
-    context.drawImage(small, 0, 0);
-    return context.getImageData(0, 0, part.width, part.height);
+  /** A part of a picture that is brought to this octave's size. */
+  private seen(picture: Picture, part: Box): Pixels {
+    return drawn(picture, this.photo, part).getImageData(0, 0, part.width, part.height);
   }
 }
 
@@ -117,41 +115,34 @@ interface Box extends Size {
 }
 
 async function paintOctave(octave: Octave, style: Style, look: Look, advance: Report): Promise<OffscreenCanvas> {
-  const { width, height } = octave.size;
-  const result = canvas(octave.size);
-  const context = result.getContext("2d", { willReadFrequently: true })!;
-  if (width * height <= AT_ONCE) {
-    const all = { left: 0, top: 0, width, height };
-    const over = await style.paint(octave.guide(all), look);
-    octave.keepCoarse(over, all);
-    context.putImageData(new ImageData(over.data, width, height), 0, 0);
-    await advance(width * height);
-    return result;
-  }
-  const statistics = await measure(octave, style, look);
-  for (const own of grid(octave.size)) {
-    const over = await paintPart(octave, style, look, statistics, own);
+  const { width, height } = octave.photo;
+  const context = blank(octave.photo);
+  const statistics = width * height > AT_ONCE ? await measure(octave, style, look) : undefined;
+  for (const own of grid(octave.photo, statistics ? TILE : Infinity)) {
+    const over = statistics
+      ? await paintTile(octave, style, look, statistics, own)
+      : octave.keepCoarse(await style.paint(octave.guide(own), look), own);
     context.putImageData(new ImageData(over.data, own.width, own.height), own.left, own.top);
     await advance(own.width * own.height);
   }
-  return result;
+  return context.canvas;
 }
 
-async function paintPart(octave: Octave, style: Style, look: Look, statistics: Statistics, own: Box): Promise<Pixels> {
-  const part = grown(own, octave.size, style);
+async function paintTile(octave: Octave, style: Style, look: Look, statistics: Statistics, own: Box): Promise<Pixels> {
+  const part = grown(own, octave.photo, style);
   const left = part.left === 0 ? MARGIN : 0;
   const top = part.top === 0 ? MARGIN : 0;
-  const right = part.left + part.width === octave.size.width ? MARGIN : 0;
-  const bottom = part.top + part.height === octave.size.height ? MARGIN : 0;
+  const right = part.left + part.width === octave.photo.width ? MARGIN : 0;
+  const bottom = part.top + part.height === octave.photo.height ? MARGIN : 0;
   const framed = mirrored(octave.guide(part), left, top, right, bottom);
-  const over = crop(await style.paintTile(framed, look, statistics), left, top, part.width, part.height);
-  octave.keepCoarse(over, part);
+  const painted = crop(await style.paintTile(framed, look, statistics), left, top, part.width, part.height);
+  const over = octave.keepCoarse(painted, part);
   return crop(over, own.left - part.left, own.top - part.top, own.width, own.height);
 }
 
 /** Samples in even steps over the picture stand for all of it: so no tile differs from its neighbors. */
 function measure(octave: Octave, style: Style, look: Look): Promise<Statistics> {
-  const { width, height } = octave.size;
+  const { width, height } = octave.photo;
   const side = { width: Math.min(SAMPLE, width), height: Math.min(SAMPLE, height) };
   const columns = Math.max(1, Math.round(Math.sqrt((SAMPLES * width) / height)));
   const rows = Math.max(1, Math.round(SAMPLES / columns));
@@ -162,11 +153,11 @@ function measure(octave: Octave, style: Style, look: Look): Promise<Statistics> 
   return style.measure(places.map((place) => octave.guide({ ...place, ...side })), look);
 }
 
-function grid(size: Size): Box[] {
+function grid(size: Size, side: number): Box[] {
   const boxes: Box[] = [];
-  for (let top = 0; top < size.height; top += TILE) {
-    for (let left = 0; left < size.width; left += TILE) {
-      boxes.push({ left, top, width: Math.min(TILE, size.width - left), height: Math.min(TILE, size.height - top) });
+  for (let top = 0; top < size.height; top += side) {
+    for (let left = 0; left < size.width; left += side) {
+      boxes.push({ left, top, width: Math.min(side, size.width - left), height: Math.min(side, size.height - top) });
     }
   }
   return boxes;
@@ -187,25 +178,22 @@ function luminance(data: Uint8ClampedArray, at: number): number {
   return 0.299 * data[at]! + 0.587 * data[at + 1]! + 0.114 * data[at + 2]!;
 }
 
-export function canvas(size: Size): OffscreenCanvas {
-  return new OffscreenCanvas(size.width, size.height);
+/** A picture at another size, on white where it is transparent. */
+export function reduced(photo: Picture, size: Size): OffscreenCanvas {
+  return drawn(photo, size, { left: 0, top: 0, width: size.width, height: size.height }).canvas;
 }
 
-/** A picture at another size, on white where it is transparent. */
-export function reduced(photo: CanvasImageSource, size: Size): OffscreenCanvas {
-  const made = canvas(size);
-  const context = made.getContext("2d", { willReadFrequently: true })!;
+/** A part of a picture that is brought to `size`, on white where it is transparent. */
+function drawn(picture: Picture, size: Size, part: Box): OffscreenCanvasRenderingContext2D {
+  const context = blank(part);
   context.imageSmoothingQuality = "high";
   context.fillStyle = "white";
-  context.fillRect(0, 0, size.width, size.height);
-  context.drawImage(photo, 0, 0, size.width, size.height);
-  return made;
+  context.fillRect(0, 0, part.width, part.height);
+  // The whole is placed, not its part: so every tile sees the same pixels, whatever its edges are.
+  context.drawImage(picture, -part.left, -part.top, size.width, size.height);
+  return context;
 }
 
-function read(from: CanvasImageSource, part: Box): Pixels {
-  const context = canvas(part).getContext("2d", { willReadFrequently: true })!;
-  context.fillStyle = "white";
-  context.fillRect(0, 0, part.width, part.height);
-  context.drawImage(from, -part.left, -part.top);
-  return context.getImageData(0, 0, part.width, part.height);
+function blank({ width, height }: Size): OffscreenCanvasRenderingContext2D {
+  return new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
 }

@@ -4,7 +4,7 @@
 const ROOT = new URL("./", self.location).href;
 const OWN = /^((index\.html|icon\.svg|manifest\.webmanifest|(assets|ort|styles)\/.+)?)(\?.*)?$/;
 
-const KEPT = "onestroke-168ffb278f69";
+const KEPT = "onestroke-db41fc0713fa";
 
 self.addEventListener("install", () => self.skipWaiting());
 
