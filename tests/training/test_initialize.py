@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -17,6 +18,7 @@ from onestroke.errors import ConfigError, ModelError
 from onestroke.exporting import onnx as export
 from onestroke.inference.session import open_model
 from onestroke.networks import registry as networks
+from onestroke.training import initialize
 from onestroke.training.checkpoint import load_checkpoint, trained_network
 from onestroke.training.initialize import initial_weights
 
@@ -49,12 +51,22 @@ def test_an_exported_model_gives_its_weights_back(network, io, precision, close,
         torch.testing.assert_close(found[name], tensor, rtol=close, atol=close, msg=name)
 
 
-def test_by_itself_a_network_begins_with_its_style_in_the_box_or_with_nothing():
+def test_by_itself_a_network_begins_with_the_base_or_with_nothing():
     for name, network in networks.NETWORKS.items():
         found = initial_weights("auto", name, ["new"])
-        assert (found is not None) == bool(network.start)
+        assert (found is not None) == network.from_base
         assert initial_weights("none", name, ["new"]) is None
-    assert networks.NETWORKS["onestroke"].start in bundled.names()
+
+
+def test_of_the_base_a_painting_it_knows_keeps_its_norms_and_another_gets_the_mean():
+    known, new = (initial_weights("base", "onestroke", [name]) for name in ("the_scream", "new"))
+    names = open_model(Path(initialize.__file__).with_name("base.onnx"), "cpu").card.styles
+    all_of_them = initial_weights("base", "onestroke", names)
+    norms = [name for name in known if name.endswith(".affine")]
+    for name in norms:
+        torch.testing.assert_close(all_of_them[name].mean(0, keepdim=True), new[name])
+        assert not torch.equal(known[name], new[name])
+    assert norms and torch.equal(known["body.2.weight"], new["body.2.weight"])
 
 
 @pytest.mark.parametrize("style", bundled.names())

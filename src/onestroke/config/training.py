@@ -74,7 +74,8 @@ class TrainConfig:
     out: str = option("", "run folder; empty: runs/<painting>")
     network: str = option("onestroke", "which network to train (networks/registry.py)")
     initialize_from: str = option(
-        "auto", "weights to start from: auto (the bundled style that suits), none (random), a bundled style, or a .onnx"
+        "auto",
+        "weights to start from: auto (a network of eleven paintings), none (random), a bundled style, or a .onnx",
     )
     vgg: str = option("vgg16", "which VGG judges", choices=("vgg16", "vgg19"))
     vgg_weights: str = option("", "file with VGG weights (.pth .h5 .mat .onnx .safetensors); empty: found or downloaded")

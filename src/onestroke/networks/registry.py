@@ -29,24 +29,23 @@ class Network:
     solid: float = 0.5  # strength from which on the painting is not blended with the photo
     strongest: float = 1.5  # largest strength it is trained for
     tiling: str = "global-statistics"  # see ModelCard
-    start: str = ""  # the model whose weights a new style begins with; none: random weights
+    from_base: bool = False  # a new style begins with the weights of the base (training/initialize.py), not with random ones
 
 
-# The same weights begin all sizes of `onestroke`: networks/resize.py makes them narrower or wider.
-BASE = "composition_vii"
+# The same base begins all sizes of `onestroke`: networks/resize.py makes it narrower or wider.
 NETWORKS = {
     "johnson": Network(johnson, cell=1, multiple=4, halo=57, rate=0.01, minimum=16, solid=1.0, strongest=1.0),
     "tiny": Network(
         partial(onestroke, half=16, quarter=24, inner=16, blocks=1, upper=8, eighth=48, deep_inner=32, deep_blocks=3),
-        cell=2, multiple=8, halo=78, start=BASE,
+        cell=2, multiple=8, halo=78, from_base=True,
     ),
     "onestroke": Network(
         partial(onestroke, half=16, quarter=32, inner=16, blocks=2, upper=16, eighth=80, deep_inner=48, deep_blocks=4),
-        cell=2, multiple=8, halo=102, start=BASE,
+        cell=2, multiple=8, halo=102, from_base=True,
     ),
     "large": Network(
         partial(onestroke, half=32, quarter=48, inner=32, blocks=3, upper=32, eighth=96, deep_inner=64, deep_blocks=5),
-        cell=2, multiple=8, halo=126, start=BASE,
+        cell=2, multiple=8, halo=126, from_base=True,
     ),
 }  # fmt: skip
 # The networks of version 0.1, so that its checkpoints and models still open. They had the same names.

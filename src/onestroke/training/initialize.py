@@ -1,7 +1,8 @@
-"""Weights to begin from: a network that has learned one painting learns the next in half the steps (docs/experiments.md)."""
+"""Weights to begin from: a network that has learned other paintings learns the next in half the steps (docs/experiments.md)."""
 
 from __future__ import annotations
 
+import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,21 +19,24 @@ from onestroke.networks.layers import Framed
 from onestroke.networks.resize import transplant
 from onestroke.networks.wrappers import WRAPPERS
 
-# What `initialize_from` may be beside a model: the bundled one that the network's entry in NETWORKS names; random weights.
-AUTO, NONE = "auto", "none"
+# What `initialize_from` may be beside a model: the base, or random weights for a network that does not begin with it; random
+# weights; the base, which is one network that learned eleven paintings in turn (configs/base.yaml).
+AUTO, NONE, BASE = "auto", "none", "base"
+_BASE_FILE = Path(str(importlib.resources.files(__package__) / "base.onnx"))
 
 
 def initial_weights(source: str, network: str, styles: Sequence[str]) -> dict[str, Tensor] | None:
     """The state of networks.build(network, len(styles)) to start from; None: random weights.
 
-    source: "auto", "none", the name of a bundled model, or a file exported in fp32 or fp16, of `network` or of
+    source: "auto", "none", "base", the name of a bundled style, or a file exported in fp32 or fp16, of `network` or of
     another size of it. A style that the model has by name keeps its gains and biases, any other one with the mean of
     all. Raises ConfigError for another kind of network or int8, and ModelError for what is no model of ours.
     """
-    name = networks.entry(network).start or NONE if source == AUTO else source
-    if name == NONE:
+    if source == AUTO:
+        source = BASE if networks.entry(network).from_base else NONE
+    if source == NONE:
         return None
-    path = bundled.path(name)
+    path = _BASE_FILE if source == BASE else bundled.path(source)
     kind, known, stored = _read(path)
     if kind != network:
         with torch.random.fork_rng(devices=[]):
