@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -42,10 +43,10 @@ def stylize_video(
     encoding = Encoding.choose(target.suffix.lower(), settings.codec, settings.quality)
     painter, report = Painter(stylizer, settings, reader.clip), Report()
     folder = parts_folder(target)
-    keeps = _prepare(folder, target, _fingerprint(stylizer, source, settings, encoding), settings.resume)
+    keeps = prepare(target, fingerprint(stylizer, source, settings, encoding), settings.resume)
     segments = Segments(folder, reader.clip, encoding)
     try:
-        run(reader, painter, segments.write, _until_full(watch, segments, report), report, segments.whole * SEGMENT)
+        run(reader, painter, segments.write, until_full(watch, segments, report), report, segments.whole * SEGMENT)
         segments.close()
         if report.frames and not (report.stopped and keeps):
             report.notes += _join(reader, segments, target, report)
@@ -90,8 +91,8 @@ def _joined(segments: Segments, target: Path) -> Path:
     return segments.folder / f"joined{target.suffix.lower()}"
 
 
-def _until_full(watch: Watch, segments: Segments, report: Report) -> Watch:
-    """`watch`, and a stop before the disk is too full to join the segments."""
+def until_full(watch: Watch, segments: Segments, report: Report) -> Watch:
+    """`watch`, noted in the report, and a stop before the disk is too full to join the segments."""
 
     def stop(done: int, total: int | None) -> bool:
         if watch(done, total):
@@ -103,11 +104,14 @@ def _until_full(watch: Watch, segments: Segments, report: Report) -> Watch:
     return stop
 
 
-def _prepare(folder: Path, target: Path, wanted: dict[str, Any], resume: bool) -> bool:
-    """Make the folder for the segments, or take up the one that is there where it was made for the same job.
+def prepare(target: Path, wanted: dict[str, Any], resume: bool) -> bool:
+    """Make the folder for the segments, or take up the one that is there where it was made for the same job, whose
+    `fingerprint` is `wanted`.
 
-    Returns whether a file that is no part of this job stands at `target`.
+    Returns whether a file that is no part of this job stands at `target`. Raises VideoError where it cannot be written,
+    ConfigError where it was made for another job.
     """
+    folder = parts_folder(target)
     note = folder / "run.json"
     try:
         made = _read(note) if resume else {}
@@ -118,10 +122,19 @@ def _prepare(folder: Path, target: Path, wanted: dict[str, Any], resume: bool) -
                 temporary.write_text(json.dumps(made, indent=1))
     except OSError as error:
         raise VideoError(f"{target}: cannot be written ({because(error)})") from None
+    _check(target, wanted, made)
+    return bool(made.get("keeps"))
+
+
+def check_prepared(target: Path, wanted: dict[str, Any]) -> None:
+    """Raise ConfigError where there is no folder for segments of the job whose `fingerprint` is `wanted`."""
+    _check(target, wanted, _read(parts_folder(target) / "run.json"))
+
+
+def _check(target: Path, wanted: dict[str, Any], made: dict[str, Any]) -> None:
     differing = ", ".join(key for key in wanted if wanted[key] != made.get(key))
     if differing:
         raise ConfigError(f"{target}: the stopped run had another {differing}; give the same, or --overwrite to start over")
-    return bool(made.get("keeps"))
 
 
 def _read(note: Path) -> dict[str, Any]:
@@ -131,12 +144,12 @@ def _read(note: Path) -> dict[str, Any]:
     return {}
 
 
-def _fingerprint(stylizer: Stylizer, source: Source, settings: Settings, encoding: Encoding) -> dict[str, Any]:
+def fingerprint(stylizer: Stylizer, source: Source, settings: Settings, encoding: Encoding) -> dict[str, Any]:
     """What must be the same for segments of two runs to fit together."""
     path = source.path
     state = [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else []
     return {
-        "source": [str(path.resolve()), *state],
+        "source": [os.path.abspath(path), *state],  # not without links, which are another machine's own
         "model": stylizer.card.to_metadata(),
         "strength": settings.strength,
         "keep_colors": settings.keep_colors,
