@@ -292,7 +292,7 @@ def test_a_cluster_makes_what_one_process_makes(ray, long, painter, tiny, tmp_pa
     painted = told(tmp_path)
     assert len({process for process, *_ in painted}) > 1
     begun = [(0, 1, "[]"), (1, 2, "[]"), (2, 3, "[]"), (3, 5, "[]")]
-    assert [entry[1:] for entry in painted] == (begun + [(3, 5, "[3]")] if flags else begun)  # gone on with
+    assert [entry[1:] for entry in painted] == ([*begun, (3, 5, "[3]")] if flags else begun)  # gone on with
     assert (tmp_path / "died").exists() == bool(flags)
     assert run("stylize", command) == 0 and "nothing left to do" in capsys.readouterr().out
 

@@ -149,7 +149,7 @@ def fingerprint(stylizer: Stylizer, source: Source, settings: Settings, encoding
     path = source.path
     state = [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else []
     return {
-        "source": [os.path.abspath(path), *state],  # not without links, which are another machine's own
+        "source": [os.path.abspath(path), *state],  # noqa: PTH100 (links may lead elsewhere on another machine)
         "model": stylizer.card.to_metadata(),
         "strength": settings.strength,
         "keep_colors": settings.keep_colors,
