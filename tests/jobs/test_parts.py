@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from itertools import accumulate, cycle, islice
 from pathlib import Path
 
@@ -108,7 +109,10 @@ def test_parts_join_to_what_one_process_makes(painter, tmp_path, short_segments,
 
 @pytest.mark.parametrize("broken", [15, 16, 17])
 def test_broken_frames_around_a_segments_begin_do_not_matter(painter, tmp_path, short_segments, broken):
-    whole = make_clip(tmp_path / "whole.mkv", uneven(40), codec="mjpeg", pixels="yuvj420p", draw=scenes)
+    times = [40 * i for i in range(40)]
+    whole = make_clip(
+        tmp_path / "whole.mkv", times, base=Fraction(1, 1000), codec="mjpeg", pixels="yuvj420p", draw=scenes
+    )
     data = bytearray(whole.read_bytes())
     with av.open(str(whole)) as file:
         packet = [p for p in file.demux(video=0) if p.size][broken]

@@ -22,6 +22,7 @@ from onestroke.jobs.settings import Settings
 from onestroke.jobs.video import check_prepared, fingerprint, prepare, until_full
 from onestroke.locking import locked
 from onestroke.media.encoder import Encoding, Segments, segment_path
+from onestroke.media.opening import count_frames
 from onestroke.media.target import SEGMENT, parts_folder
 
 
@@ -34,7 +35,7 @@ def split(stylizer: Stylizer, job: Job, settings: Settings, most: int) -> list[r
         return []
     folder = parts_folder(job.target)
     with locked(job.target), open_source(job.source, settings) as reader:
-        count = (reader.clip.frames or 0) // SEGMENT
+        count = (reader.announced or count_frames(job.source)) // SEGMENT
         if count < 2:
             return []
         encoding = Encoding.choose(job.target.suffix.lower(), settings.codec, settings.quality)

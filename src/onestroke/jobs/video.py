@@ -45,8 +45,12 @@ def stylize_video(
     folder = parts_folder(target)
     keeps = prepare(target, fingerprint(stylizer, source, settings, encoding), settings.resume)
     segments = Segments(folder, reader.clip, encoding)
+    before = segments.whole * SEGMENT
     try:
-        run(reader, painter, segments.write, until_full(watch, segments, report), report, segments.whole * SEGMENT)
+        run(reader, painter, segments.write, until_full(watch, segments, report), report, before)
+        if report.stopped and report.frames < before:  # on the way to where the run before ended: nothing is new
+            report.frames, report.resumable = before, True
+            return report
         segments.close()
         if report.frames and not (report.stopped and keeps):
             report.notes += _join(reader, segments, target, report)
