@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate, cycle, islice
@@ -110,9 +111,7 @@ def test_parts_join_to_what_one_process_makes(painter, tmp_path, short_segments,
 @pytest.mark.parametrize("broken", [15, 16, 17])
 def test_broken_frames_around_a_segments_begin_do_not_matter(painter, tmp_path, short_segments, broken):
     times = [40 * i for i in range(40)]
-    whole = make_clip(
-        tmp_path / "whole.mkv", times, base=Fraction(1, 1000), codec="mjpeg", pixels="yuvj420p", draw=scenes
-    )
+    whole = make_clip(tmp_path / "whole.mkv", times, base=Fraction(1, 1000), codec="mjpeg", pixels="yuvj420p", draw=scenes)
     data = bytearray(whole.read_bytes())
     with av.open(str(whole)) as file:
         packet = [p for p in file.demux(video=0) if p.size][broken]
@@ -228,13 +227,19 @@ LOG = "log"
 
 
 class Told(Worker):
-    """One that notes the parts that it paints, and which of their segments were there before."""
+    """One that notes the parts that it paints, and which of their segments were there before.
+
+    The first part waits for another worker to begin one: both shall have some.
+    """
 
     def paint(self, job, part):
         there = [number for number in part if segment_path(parts_folder(job.target), number).is_file()]
-        (job.target.parent.parent / LOG).mkdir(exist_ok=True)
-        with (job.target.parent.parent / LOG / f"{os.getpid()}").open("a") as file:
+        log, end = job.target.parent.parent / LOG, time.monotonic() + 60
+        log.mkdir(exist_ok=True)
+        with (log / f"{os.getpid()}").open("a") as file:
             file.write(f"{part.start} {part.stop} {there}\n")
+        while not part.start and len(list(log.iterdir())) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
         return self.painted(job, part)
 
     def painted(self, job, part):
@@ -264,16 +269,17 @@ def told(folder):
         for line in path.read_text().splitlines():
             first, end, there = line.split(" ", 2)
             found.append((path.name, int(first), int(end), there))
-    return sorted(found, key=lambda entry: entry[1:])
+    return sorted(found, key=lambda entry: (*entry[1:3], len(entry[3])))
 
 
 @pytest.fixture
 def long(tmp_path):
-    """A folder with a video of five segments and a rest."""
+    """A folder with a video of five segments and a rest, and a scene cut at 300."""
     (tmp_path / "in").mkdir()
 
     def draw(number, size):
-        return picture(number, size) if number < 300 else 255 - picture(number, size)
+        shown = picture(abs((number + 60) % 120 - 60), size)  # to and fro
+        return shown if number < 300 else 255 - shown
 
     make_clip(tmp_path / "in" / "clip.mp4", uneven(5 * SEGMENT + 20), sound=True, draw=draw)
     return tmp_path / "in"
