@@ -43,8 +43,8 @@ def uneven(count):
 
 
 def scenes(number, size):
-    """Pictures that change as a whole at 20, and twice in a row at 32 and 33, which is one cut."""
-    light = 0 if number < 20 else 90 if number < 32 else 160 if number == 32 else 235
+    """Pictures that change as a whole at 20, and twice in a row at 40 and 41, where a part begins, which is one cut."""
+    light = 0 if number < 20 else 80 if number < 40 else 150 if number == 40 else 223
     return (picture(number, size) // 8 + light).astype(np.uint8)
 
 
@@ -108,7 +108,7 @@ def test_parts_join_to_what_one_process_makes(painter, tmp_path, short_segments,
     assert sorted(cut for report in (joined, *reports) for cut in report.cuts) == one.cuts
 
 
-@pytest.mark.parametrize("broken", [15, 16, 17])
+@pytest.mark.parametrize("broken", [23, 24, 25])
 def test_broken_frames_around_a_segments_begin_do_not_matter(painter, tmp_path, short_segments, broken):
     times = [40 * i for i in range(40)]
     whole = make_clip(tmp_path / "whole.mkv", times, base=Fraction(1, 1000), codec="mjpeg", pixels="yuvj420p", draw=scenes)
