@@ -10,6 +10,7 @@ those that are broken are what one process sees, whatever the file. Decoding tak
 
 from __future__ import annotations
 
+import math
 from itertools import groupby, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,12 +36,13 @@ def split(stylizer: Stylizer, job: Job, settings: Settings, most: int) -> list[r
         return []
     folder = parts_folder(job.target)
     with locked(job.target), open_source(job.source, settings) as reader:
-        count = (reader.announced or count_frames(job.source)) // SEGMENT
-        if count < 2:
+        frames = reader.announced or count_frames(job.source)
+        if frames < 2 * SEGMENT:
             return []
         encoding = Encoding.choose(job.target.suffix.lower(), settings.codec, settings.quality)
         prepare(job.target, fingerprint(stylizer, job.source, settings, encoding), settings.resume)
-        return divide([number for number in range(count) if not segment_path(folder, number).is_file()], most)
+        numbers = range(math.ceil(frames / SEGMENT))
+        return divide([number for number in numbers if not segment_path(folder, number).is_file()], most)
 
 
 def divide(numbers: list[int], most: int) -> list[range]:
@@ -72,6 +74,8 @@ def paint_part(stylizer: Stylizer, job: Job, settings: Settings, part: range, wa
             if left > 0:
                 stop = until_full(watch, segments, report)
                 run(reader, painter, segments.write, stop, report, segments.whole * SEGMENT, left)
+                if not report.stopped and report.frames < part.stop * SEGMENT:  # the video has ended
+                    segments.end()
         finally:
             segments.abandon()
     return report

@@ -20,7 +20,7 @@ from onestroke.jobs.painter import Painter, Report, Watch, run, shown
 from onestroke.jobs.settings import Settings
 from onestroke.media.animation import Animation
 from onestroke.media.encoder import Encoding, Segments
-from onestroke.media.mux import join
+from onestroke.media.mux import frames_in, join
 from onestroke.media.reader import Reader
 from onestroke.media.source import Source
 from onestroke.media.target import SEGMENT, parts_folder
@@ -80,7 +80,11 @@ def _join(reader: Reader | Animation, segments: Segments, target: Path, report: 
     times, end = shown(reader, report.frames)
     joined = _joined(segments, target)
     job = joined, segments.files, times, end, reader.clip, segments.encoding, reader.original, reader.painted
-    notes = join(*job, whole=not report.stopped)
+    try:
+        notes = join(*job, whole=not report.stopped)
+    except VideoError:
+        _remove_ends(segments)
+        raise
     place(joined, target)
     if not report.stopped and reader.announced > report.frames:
         notes.append(f"the file announces {reader.announced} frames, but only {report.frames} can be read")
@@ -88,6 +92,13 @@ def _join(reader: Reader | Animation, segments: Segments, target: Path, report: 
         odd = f"{reader.clip.width} x {reader.clip.height}"
         notes.append(f"odd size {odd}: stored with full color resolution, which some players refuse; --size evens it")
     return notes
+
+
+def _remove_ends(segments: Segments) -> None:
+    """Remove what was taken for the last segment, but is not, or no longer, since the source could not be read to its end."""
+    for path in segments.files:
+        if frames_in(path) < SEGMENT:
+            path.unlink()
 
 
 def _joined(segments: Segments, target: Path) -> Path:

@@ -159,6 +159,12 @@ class Segments:
         if self._open is not None:
             self._finish(self.rest)
 
+    def end(self) -> None:
+        """Finish the rest as the last segment, shorter than the others: no frame comes after it, in a later run neither."""
+        if self._open is not None:
+            self._finish(segment_path(self.folder, self.whole))
+            self.whole, self._count = self.whole + 1, 0
+
     def abandon(self) -> None:
         """Give up the open segment, whose frames do not count."""
         if self._open is not None:
