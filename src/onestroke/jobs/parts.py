@@ -4,7 +4,7 @@ One process (jobs/video.py) encodes every SEGMENT frames by themselves, and can 
 that begins and ends in the middle. Once all have ended, the video is joined by a run that resumes, and does what is missing:
 so whatever goes wrong in a part costs time only.
 
-Each part is decoded from the first frame on, and painted from its own: nothing is sought, so that frames, their times and
+Each part is decoded from the first frame on, without seeking, and painted from its own: so frames, their times and
 those that are broken are what one process sees, whatever the file. Decoding takes a hundredth of the time of painting.
 """
 
