@@ -24,10 +24,11 @@ def make_clip(
     pixels="yuv420p",
     sound=False,
     turn=0,
+    draw=picture,
     options=None,
     **tags,
 ):
-    """A clip of `picture(0)`, `picture(1)`, ... shown at `times` (units of `base`), with a second of sound or without."""
+    """A clip of `draw(0, size)`, `draw(1, size)`, ... shown at `times` (units of `base`), with a second of sound or without."""
     exact = {"movie_timescale": str(base.denominator)} if str(path).endswith(".mp4") else {}
     with av.open(str(path), "w", options=exact) as out:
         video = out.add_stream(codec, rate=25, options={"g": "12", **(options or {})})
@@ -39,7 +40,7 @@ def make_clip(
             video.set_display_rotation(turn)
         noise = out.add_stream("aac", rate=48000) if sound else None
         for number, time in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(picture(number, size), "rgb24")
+            frame = av.VideoFrame.from_ndarray(draw(number, size), "rgb24")
             frame.pts, frame.time_base = time, base
             out.mux(video.encode(frame))
         out.mux(video.encode(None))

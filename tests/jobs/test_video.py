@@ -277,6 +277,26 @@ def test_a_stopped_run_leaves_what_it_was_to_replace(painter, tmp_path, monkeypa
     assert seen[0] == 16 and path.read_bytes() != before and len(shown(path)[0]) == 30
 
 
+def test_a_stop_before_new_frames_loses_nothing(painter, tmp_path, monkeypatch):
+    for module in (encode, paint, video):
+        monkeypatch.setattr(module, "SEGMENT", 8)
+    path, target = make_clip(tmp_path / "clip.mp4", STEADY), tmp_path / "out.mp4"
+    render(painter, parse(path), target, Settings(), lambda done, total: done >= 19)
+    target.unlink()
+    frames = Reader.frames
+
+    def slow(reader, skip=0):
+        time.sleep(0.6)  # as decoding what was painted before takes
+        yield from frames(reader, skip)
+
+    monkeypatch.setattr(Reader, "frames", slow)
+    report = render(painter, parse(path), target, Settings(resume=True), lambda done, total: True)
+    assert (report.stopped, report.frames, report.resumable) == ("interrupted", 16, True) and not target.exists()
+    seen = []
+    render(painter, parse(path), target, Settings(resume=True), lambda done, total: seen.append(done))
+    assert seen[0] == 16 and len(shown(target)[0]) == 30
+
+
 def test_a_torn_note_starts_over(painter, clip, tmp_path):
     target = tmp_path / "out.mp4"
     render(painter, parse(clip), target, Settings(), lambda done, total: done >= 9)

@@ -32,12 +32,13 @@ class Steady:
             self._cv2: Any = importlib.import_module("cv2")
         except ImportError:
             raise ConfigError("steady: needs OpenCV; pip install opencv-python-headless") from None
-        self._motion = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._last: tuple[Array, Array, NDArray[np.float32]] | None = None
+        self.restart()
 
     def restart(self) -> None:
         """Another scene begins: forget the last."""
-        self._last = None
+        # A new one: it changes its own settings where frames are tiny.
+        self._motion = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._last: tuple[Array, Array, NDArray[np.float32]] | None = None
 
     def __call__(self, photo: Array, painted: Array) -> Array:
         """A frame and its painting, both uint8 [H, W, 3] of one size throughout; returns the steadier painting."""

@@ -1,17 +1,16 @@
 """Jobs on the machines of a Ray cluster: one worker process for each core, or each GPU.
 
 Plain actors, not ray.data: that tries a file for ever whose decoder takes its process along, and brings pyarrow and pandas.
-A worker that dies is replaced here, and its jobs are given to others, TRIES times. Nothing is known of a job but whether its
-target is there, so that after whatever ended a run, also its driver, a second run goes on from there.
+A worker that dies is replaced here, and its tasks (jobs/tasks.py) are given to others, TRIES times. Nothing is known of a job
+but what lies at its target's place, so that after whatever ended a run, also its driver, a second run goes on from there.
 """
 
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -23,20 +22,11 @@ from onestroke.jobs.engine import Done
 from onestroke.jobs.job import Job
 from onestroke.jobs.painter import Watch
 from onestroke.jobs.settings import Settings
+from onestroke.jobs.tasks import Task, Tasks
 from onestroke.jobs.worker import Order, Worker
 from onestroke.media.source import File, Numbered
 
-# Pictures that a worker is given at once: the driver gives some thousand times a second, and many cores paint more.
-_AT_ONCE = 16
 _SECONDS, _PATIENCE = 0.2, 5  # between two looks at whether to stop; for the pictures at hand when it does
-
-
-@dataclass(frozen=True)
-class _Task:
-    """Jobs for one worker, and how many have died over them."""
-
-    jobs: Sequence[Job]
-    deaths: int = 0
 
 
 class Cluster:
@@ -67,7 +57,8 @@ class Cluster:
         return self._division.workers
 
     def __call__(self, jobs: Sequence[Job], settings: Settings, watch: Watch) -> Iterator[Done]:
-        """Do the jobs; `watch` is told of no frames. Raises OnestrokeError where the workers cannot begin."""
+        """Do the jobs; `watch` is told of the frames of videos that are painted in parts, as these end. Raises OnestrokeError
+        where the workers cannot begin."""
         if not jobs:
             return
         jobs = [_absolute(job) for job in jobs]
@@ -78,28 +69,28 @@ class Cluster:
         import ray
         from ray.exceptions import RayError, RayTaskError
 
-        waiting, left, failed_starts = deque(_tasks(jobs, self.workers)), len(jobs), 0
-        busy: dict[Any, tuple[Any, _Task | None]] = dict(hire() for _ in range(min(self.workers, len(waiting))))
+        tasks, left, failed_starts = Tasks(jobs, self.workers), len(jobs), 0
+        busy: dict[Any, tuple[Any, Task | None]] = dict(hire() for _ in range(min(self.workers, tasks.most)))
         idle: list[Any] = []
         try:
-            while left and not watch(0, None):
-                while idle and waiting:
-                    worker, given = idle.pop(), waiting.popleft()
-                    busy[worker.do.remote(given.jobs, given.deaths > 0)] = worker, given
+            while left and not watch(*tasks.frames):
+                while idle and tasks.waiting:
+                    worker, given = idle.pop(), tasks.waiting.popleft()
+                    busy[_begun(worker, given)] = worker, given
                 ready, _ = ray.wait(list(busy), num_returns=1, timeout=_SECONDS)
                 for call in ready:
-                    worker, task = busy.pop(call)
+                    (worker, task), results = busy.pop(call), []
                     try:
-                        results = ray.get(call) or []
+                        answer = ray.get(call)
                         idle.append(worker)
+                        results = tasks.settle(task, answer) if task else []
                     except RayTaskError as error:  # of a worker that cannot open what it needs
                         raise (error.cause if isinstance(error.cause, OnestrokeError) else error) from None
                     except RayError as error:  # the worker is gone, or its machine
                         failed_starts += task is None
                         if failed_starts > TRIES * self.workers:
                             raise OnestrokeError(f"workers end before they begin ({reason(error)})") from None
-                        results, again = _after_death(task, error)
-                        waiting += again
+                        results = tasks.died(task, reason(error)) if task else []
                         busy |= [hire()]
                     left -= len(results)
                     yield from results
@@ -128,6 +119,16 @@ class Cluster:
         return hire
 
 
+def _begun(worker: Any, task: Task) -> Any:
+    """The call that gives the task to the worker."""
+    again = task.deaths > 0
+    if task.part is not None:
+        return worker.paint.remote(task.jobs[0], task.part)
+    if task.most > 1:
+        return worker.split.remote(task.jobs[0], task.most)
+    return worker.join.remote(task.jobs[0], again) if task.joins else worker.do.remote(task.jobs, again)
+
+
 def _absolute(job: Job) -> Job:
     """The job for a process that runs in another folder."""
     source, target = job.source, job.target
@@ -140,21 +141,3 @@ def _shared(jobs: Sequence[Job]) -> AbstractContextManager[Path | None]:
     """A hidden file in the folder that the jobs write to; None in a store."""
     folders = [job.target.parent for job in jobs if not job.target_url]
     return shared_file(Path(os.path.commonpath(folders))) if folders else nullcontext()
-
-
-def _tasks(jobs: Sequence[Job], workers: int) -> Iterator[_Task]:
-    """Videos first, one by one, since the last to end is waited for; then pictures by the dozen, where there are many."""
-    pictures = [job for job in jobs if not job.is_video]
-    yield from (_Task([job]) for job in jobs if job.is_video)
-    count = max(1, min(_AT_ONCE, len(pictures) // (4 * workers)))
-    yield from (_Task(pictures[start : start + count]) for start in range(0, len(pictures), count))
-
-
-def _after_death(task: _Task | None, error: Exception) -> tuple[list[Done], list[_Task]]:
-    """What is given up where a worker died over a task, and what is tried again: each job by itself."""
-    if task is None:
-        return [], []
-    if len(task.jobs) == 1 and task.deaths + 1 == TRIES:
-        job = task.jobs[0]
-        return [Done(job, OnestrokeError(f"{job.reads}: {TRIES} workers died over it ({reason(error)})"))], []
-    return [], [_Task([job], task.deaths + 1) for job in task.jobs]

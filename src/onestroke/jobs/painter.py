@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -77,8 +77,8 @@ class Painter:
         self.batch = stylizer.at_once(clip.height, clip.width)
 
     def __call__(self, frames: list[Frame]) -> list[Frame]:
-        """The frames painted; repeated ones get the painting of the frame before them."""
-        fresh = [not frame.repeated or (self._last is None and i == 0) for i, frame in enumerate(frames)]
+        """The frames painted; repeated ones get the painting of the frame before them, but where a run may begin."""
+        fresh = [not frame.repeated or (self._count + i) % SEGMENT == 0 for i, frame in enumerate(frames)]
         photos = [frame.rgb for frame, is_fresh in zip(frames, fresh, strict=True) if is_fresh]
         cut = [self._is_cut(frame.rgb) for frame in frames]
         self.cuts += [float(frame.pts * self.clip.time_base) for frame, begins in zip(frames, cut, strict=True) if begins]
@@ -91,6 +91,12 @@ class Painter:
             painted.append(replace(frame, rgb=self._last))
             self._count += 1
         return painted
+
+    def look_back(self, frames: Iterable[Frame]) -> None:
+        """Be shown the frames before the first to paint, Cuts.REMEMBERED or all of them: whether that one, or the next, begins
+        a scene depends on them."""
+        for frame in frames:
+            self._is_cut(frame.rgb)
 
     def _held(self, photo: Array, painted: Array, begins: bool) -> Array:
         """The painting, held still where that is asked for: anew with each scene, and each segment, where a run may resume."""
@@ -111,10 +117,14 @@ def named(watch: Watch, report: Report) -> Watch:
     return stop
 
 
-def run(source: Source, painter: Painter, write: Callable[[Frame], None], watch: Watch, report: Report, skip: int = 0) -> None:
-    """Paint all frames of `source` after the first `skip` and give them to `write`, until `watch` says stop.
+def run(
+    source: Source, painter: Painter, write: Callable[[Frame], None], watch: Watch, report: Report, skip: int = 0,
+    count: int | None = None,
+) -> None:  # fmt: skip
+    """Paint `count` frames of `source`, or all, after the first `skip` and give them to `write`, until `watch` says stop.
 
-    Fills in `report`; what was stopped after the last frame counts as done. Raises what reading and writing raise.
+    skip: a multiple of SEGMENT, so that each frame is painted as in a run from the first on. Fills in `report`; what was
+    stopped after the last frame counts as done. Raises what reading and writing raise.
     """
     done, total = skip, source.clip.frames
     stop, gave_up = watch(done, total), False
@@ -124,8 +134,12 @@ def run(source: Source, painter: Painter, write: Callable[[Frame], None], watch:
         gave_up = watch(done, total)
         return gave_up
 
-    with closing(ahead(source.frames(skip), 2 * painter.batch, give_up)) as frames, Behind(write, 2 * painter.batch) as out:
-        while not stop and (batch := list(islice(frames, painter.batch))):
+    before = min(skip, Cuts.REMEMBERED)
+    wanted = islice(source.frames(skip - before), None if count is None else before + count)
+    with closing(ahead(wanted, 2 * painter.batch, give_up)) as frames, Behind(write, 2 * painter.batch) as out:
+        painter.look_back(islice(frames, before))
+        # no batch across segments, or a network on a GPU would see other batches, and round otherwise, in a run that resumes
+        while not stop and (batch := list(islice(frames, min(painter.batch, SEGMENT - done % SEGMENT)))):
             for frame in painter(batch):
                 out.put(frame)
             done += len(batch)

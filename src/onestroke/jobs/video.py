@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from onestroke.jobs.painter import Painter, Report, Watch, run, shown
 from onestroke.jobs.settings import Settings
 from onestroke.media.animation import Animation
 from onestroke.media.encoder import Encoding, Segments
-from onestroke.media.mux import join
+from onestroke.media.mux import frames_in, join
 from onestroke.media.reader import Reader
 from onestroke.media.source import Source
 from onestroke.media.target import SEGMENT, parts_folder
@@ -42,10 +43,14 @@ def stylize_video(
     encoding = Encoding.choose(target.suffix.lower(), settings.codec, settings.quality)
     painter, report = Painter(stylizer, settings, reader.clip), Report()
     folder = parts_folder(target)
-    keeps = _prepare(folder, target, _fingerprint(stylizer, source, settings, encoding), settings.resume)
+    keeps = prepare(target, fingerprint(stylizer, source, settings, encoding), settings.resume)
     segments = Segments(folder, reader.clip, encoding)
+    before = segments.whole * SEGMENT
     try:
-        run(reader, painter, segments.write, _until_full(watch, segments, report), report, segments.whole * SEGMENT)
+        run(reader, painter, segments.write, until_full(watch, segments, report), report, before)
+        if report.stopped and report.frames < before:  # on the way to where the run before ended: nothing is new
+            report.frames, report.resumable = before, True
+            return report
         segments.close()
         if report.frames and not (report.stopped and keeps):
             report.notes += _join(reader, segments, target, report)
@@ -75,7 +80,11 @@ def _join(reader: Reader | Animation, segments: Segments, target: Path, report: 
     times, end = shown(reader, report.frames)
     joined = _joined(segments, target)
     job = joined, segments.files, times, end, reader.clip, segments.encoding, reader.original, reader.painted
-    notes = join(*job, whole=not report.stopped)
+    try:
+        notes = join(*job, whole=not report.stopped)
+    except VideoError:
+        _remove_ends(segments)
+        raise
     place(joined, target)
     if not report.stopped and reader.announced > report.frames:
         notes.append(f"the file announces {reader.announced} frames, but only {report.frames} can be read")
@@ -85,13 +94,20 @@ def _join(reader: Reader | Animation, segments: Segments, target: Path, report: 
     return notes
 
 
+def _remove_ends(segments: Segments) -> None:
+    """Remove what was taken for the last segment, but is not, or no longer, since the source could not be read to its end."""
+    for path in segments.files:
+        if frames_in(path) < SEGMENT:
+            path.unlink()
+
+
 def _joined(segments: Segments, target: Path) -> Path:
     """The target's temporary name."""
     return segments.folder / f"joined{target.suffix.lower()}"
 
 
-def _until_full(watch: Watch, segments: Segments, report: Report) -> Watch:
-    """`watch`, and a stop before the disk is too full to join the segments."""
+def until_full(watch: Watch, segments: Segments, report: Report) -> Watch:
+    """`watch`, noted in the report, and a stop before the disk is too full to join the segments."""
 
     def stop(done: int, total: int | None) -> bool:
         if watch(done, total):
@@ -103,11 +119,14 @@ def _until_full(watch: Watch, segments: Segments, report: Report) -> Watch:
     return stop
 
 
-def _prepare(folder: Path, target: Path, wanted: dict[str, Any], resume: bool) -> bool:
-    """Make the folder for the segments, or take up the one that is there where it was made for the same job.
+def prepare(target: Path, wanted: dict[str, Any], resume: bool) -> bool:
+    """Make the folder for the segments, or take up the one that is there where it was made for the same job, whose
+    `fingerprint` is `wanted`.
 
-    Returns whether a file that is no part of this job stands at `target`.
+    Returns whether a file that is no part of this job stands at `target`. Raises VideoError where it cannot be written,
+    ConfigError where it was made for another job.
     """
+    folder = parts_folder(target)
     note = folder / "run.json"
     try:
         made = _read(note) if resume else {}
@@ -118,10 +137,19 @@ def _prepare(folder: Path, target: Path, wanted: dict[str, Any], resume: bool) -
                 temporary.write_text(json.dumps(made, indent=1))
     except OSError as error:
         raise VideoError(f"{target}: cannot be written ({because(error)})") from None
+    _check(target, wanted, made)
+    return bool(made.get("keeps"))
+
+
+def check_prepared(target: Path, wanted: dict[str, Any]) -> None:
+    """Raise ConfigError where there is no folder for segments of the job whose `fingerprint` is `wanted`."""
+    _check(target, wanted, _read(parts_folder(target) / "run.json"))
+
+
+def _check(target: Path, wanted: dict[str, Any], made: dict[str, Any]) -> None:
     differing = ", ".join(key for key in wanted if wanted[key] != made.get(key))
     if differing:
         raise ConfigError(f"{target}: the stopped run had another {differing}; give the same, or --overwrite to start over")
-    return bool(made.get("keeps"))
 
 
 def _read(note: Path) -> dict[str, Any]:
@@ -131,12 +159,12 @@ def _read(note: Path) -> dict[str, Any]:
     return {}
 
 
-def _fingerprint(stylizer: Stylizer, source: Source, settings: Settings, encoding: Encoding) -> dict[str, Any]:
+def fingerprint(stylizer: Stylizer, source: Source, settings: Settings, encoding: Encoding) -> dict[str, Any]:
     """What must be the same for segments of two runs to fit together."""
     path = source.path
     state = [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else []
     return {
-        "source": [str(path.resolve()), *state],
+        "source": [os.path.abspath(path), *state],  # noqa: PTH100 (links may lead elsewhere on another machine)
         "model": stylizer.card.to_metadata(),
         "strength": settings.strength,
         "keep_colors": settings.keep_colors,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from onestroke.config.devices import CPU
 from onestroke.errors import ConfigError, OnestrokeError
@@ -19,6 +20,9 @@ from onestroke.jobs.engine import Done, stylize_files
 from onestroke.jobs.job import Job
 from onestroke.jobs.settings import Settings
 from onestroke.memory import free_memory
+
+if TYPE_CHECKING:
+    from onestroke.jobs.painter import Report
 
 _ON_GPU = 4 * 10**9  # bytes that all the pictures on one GPU may take, as for a Stylizer alone
 
@@ -73,8 +77,37 @@ class Worker:
         """What became of each; one that fails stops no other. again: another died over them, and may have left some."""
         if again:
             look_again()
-        return list(stylize_files(self._stylizer, jobs, self._settings, lambda done, total: False))
+        return list(stylize_files(self._stylizer, jobs, self._settings, _go_on))
+
+    def split(self, job: Job, most: int) -> Sequence[range]:
+        """The segments of a video in parts to be painted; none for one that is better painted whole."""
+        from onestroke.jobs import parts
+
+        try:
+            return parts.split(self._stylizer, job, self._settings, most)
+        except Exception:  # whatever is wrong with it will be told where it is painted whole
+            return []
+
+    def paint(self, job: Job, part: range) -> Report:
+        """Paint a part of a video that was split."""
+        from onestroke.jobs import painter, parts
+
+        try:
+            return parts.paint_part(self._stylizer, job, self._settings, part, _go_on)
+        except Exception:  # where the video is joined, this goes wrong again and is told, or does not
+            return painter.Report()
+
+    def join(self, job: Job, again: bool) -> list[Done]:
+        """Join the parts of a video that were painted, and paint what none of them has. again: as for `do`."""
+        if again:
+            look_again()
+        return list(stylize_files(self._stylizer, [job], replace(self._settings, resume=True), _go_on))
 
     def close(self) -> None:
         """Remove what was written to this machine's temporary files."""
         self._folder.cleanup()
+
+
+def _go_on(done: int, total: int | None) -> bool:
+    """No worker is asked to stop: who stops a run ends its workers."""
+    return False

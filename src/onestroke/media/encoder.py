@@ -109,42 +109,49 @@ class Encoding:
         return stream
 
 
+def segment_path(folder: Path, number: int) -> Path:
+    """Where a whole segment lies, counted from 0."""
+    return folder / f"{number:06d}.mkv"
+
+
 class Segments:
     """Frames go into numbered files of SEGMENT frames in `folder`, each whole or not there.
 
     Inside, frames run at a steady rate: their true times are known anew whenever the source is read, and are given to
     them when the segments are joined. A rest shorter than a segment is written too, but not trusted by a later run.
+
+    `first` is the number of the first one here: those before it are others'. `whole` is that of the first that is not there
+    yet. The one at work lies in the folder `own`, by default `folder`.
     """
 
-    def __init__(self, folder: Path, clip: Clip, encoding: Encoding) -> None:
+    def __init__(self, folder: Path, clip: Clip, encoding: Encoding, first: int = 0, own: Path | None = None) -> None:
         self.folder, self.clip, self.encoding = folder, clip, encoding
         self.rest = folder / "rest.mkv"
+        self._at_work = (own or folder) / "open.mkv"
         self._count = 0  # frames in the open segment, or in the rest
-        self.whole = 0
-        while self._path(self.whole).is_file():
+        self._first = self.whole = first
+        while segment_path(folder, self.whole).is_file():
             self.whole += 1
         self.size = sum(path.stat().st_size for path in self.files)  # bytes
         self._open: tuple[OutputContainer, VideoStream] | None = None
         self._converter = Converter(clip)
 
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{number:06d}.mkv"
-
     @property
     def files(self) -> Sequence[Path]:
         """The files that hold them, in order; complete only after `close`."""
-        return [*map(self._path, range(self.whole)), *([self.rest] if self._count else [])]
+        whole = (segment_path(self.folder, number) for number in range(self._first, self.whole))
+        return [*whole, *([self.rest] if self._count else [])]
 
     def write(self, frame: Frame) -> None:
         """Encode one frame. Raises FFmpegError or OSError where the disk is full."""
         if self._open is None:
-            container = av.open(as_file(self.folder / "open.mkv"), "w", format="matroska")
+            container = av.open(as_file(self._at_work), "w", format="matroska")
             self._open = container, self.encoding.add_to(container, self.clip)
         container, stream = self._open
         encode(container, stream, self._converter, frame, self._count)
         self._count += 1
         if self._count == SEGMENT:
-            self._finish(self._path(self.whole))
+            self._finish(segment_path(self.folder, self.whole))
             self.whole, self._count = self.whole + 1, 0
 
     def close(self) -> None:
@@ -152,13 +159,19 @@ class Segments:
         if self._open is not None:
             self._finish(self.rest)
 
+    def end(self) -> None:
+        """Finish the rest as the last segment, shorter than the others: no frame comes after it, in a later run neither."""
+        if self._open is not None:
+            self._finish(segment_path(self.folder, self.whole))
+            self.whole, self._count = self.whole + 1, 0
+
     def abandon(self) -> None:
         """Give up the open segment, whose frames do not count."""
         if self._open is not None:
             with suppress(FFmpegError, OSError):
                 self._open[0].close()
             self._open, self._count = None, 0
-        (self.folder / "open.mkv").unlink(missing_ok=True)
+        self._at_work.unlink(missing_ok=True)
 
     def _finish(self, path: Path) -> None:
         assert self._open is not None
@@ -166,8 +179,8 @@ class Segments:
         container.mux(stream.encode(None))
         container.close()
         self._open = None
-        self.size += (self.folder / "open.mkv").stat().st_size
-        (self.folder / "open.mkv").replace(path)
+        self.size += self._at_work.stat().st_size
+        self._at_work.replace(path)
 
 
 def encode(container: OutputContainer, stream: VideoStream, converter: Converter, frame: Frame, pts: int) -> None:

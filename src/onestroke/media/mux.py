@@ -130,7 +130,8 @@ def _painted(segments: Sequence[Path], times: Sequence[int], end: int, clip: Cli
     for path in segments:
         shown += [len(shown) + rank for rank in _ranks(path)]
     if len(shown) != len(times):
-        raise VideoError(f"{segments[0].parent}: its segments do not hold {len(times)} frames; delete it and start over")
+        folder = segments[0].parent
+        raise VideoError(f"{folder}: {len(times)} frames can be read, but {len(shown)} were painted; run again, or delete it")
     delay = max((n - rank for n, rank in enumerate(shown)), default=0)
     step = max(1, round(1 / (clip.rate * clip.time_base)))
     early = [times[0] - step * (delay - n) for n in range(delay)]
@@ -147,6 +148,11 @@ def _painted(segments: Sequence[Path], times: Sequence[int], end: int, clip: Cli
                     packet.duration = (times[at + 1] if at + 1 < len(times) else end) - times[at]
                     number += 1
                     yield packet
+
+
+def frames_in(segment: Path) -> int:
+    """How many frames a segment holds."""
+    return len(_ranks(segment))
 
 
 def _ranks(path: Path) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,16 @@ def _check_sequence(pattern: Path) -> int:
     if missing is not None:
         raise VideoError(f"{pattern}: frame {missing} of {numbers[0]} to {numbers[-1]} is missing; put it back or renumber")
     return numbers[0]
+
+
+def count_frames(source: Source) -> int:
+    """How many frames the packets of a file promise, where it announces no number; none is decoded. Raises VideoError."""
+    with open_input(source, None) as container:
+        found = 0
+        with suppress(FFmpegError):  # the file ends in the middle of a packet
+            for packet in container.demux(choose_video(container, str(source))):
+                found += bool(packet.size and not packet.is_discard)
+        return found
 
 
 def choose_video(container: InputContainer, name: str) -> VideoStream:

@@ -11,7 +11,9 @@ _CUT = 0.1  # mean change of a pixel, of [0, 1]; in twelve real clips motion sta
 
 
 class Cuts:
-    """Shown the frames of a video in turn, tells which begin a scene."""
+    """Shown the frames of a video in turn, tells which begin a scene; what it says of one depends on REMEMBERED before it."""
+
+    REMEMBERED = 2
 
     def __init__(self) -> None:
         self._last: NDArray[np.float32] | None = None
