@@ -77,16 +77,15 @@ def rate_by_time(rate: Rate, begun: float, deadline: float, step: int) -> float:
     return Rate(rate.peak, steps=THOUSAND).at(int(min(done, 1.0) * THOUSAND))
 
 
-def record(module: StyleModule, parts: Parts, config: TrainConfig) -> None:
+def record(module: StyleModule, parts: Parts, crops: Crops) -> None:
     """The losses of one batch, for the graphs that a module's first step records."""
     with torch.autocast(parts.device.type, torch.bfloat16, enabled=parts.bf16):
-        module.step.terms(module.net, Crops(parts.photos.train, config, parts.device).at(0), 0)
+        module.step.terms(module.net, crops.at(0), 0)
 
 
-def fit(module: StyleModule, parts: Parts, config: TrainConfig, deadline: float) -> int:
+def fit(module: StyleModule, parts: Parts, crops: Crops, config: TrainConfig, deadline: float) -> int:
     """Train until the deadline; the number of steps. Raises FloatingPointError where the loss is no number any more."""
     device, begun, step = parts.device, time.monotonic(), 0
-    crops = Crops(parts.photos.train, config, device)
     optimizer = module.configure_optimizers()
     averages, weights = [[p.detach() for p in net.parameters()] for net in (module.ema.module, module.net)]
     while time.monotonic() < deadline:
@@ -126,9 +125,10 @@ def train(config: TrainConfig, folder: Path, deadline: float, turn: AbstractCont
         parts = prepare(config)
         weights = initial_weights(config.initialize_from, config.network, style_names(config.style_image))
         module = new_module(config, parts.step, weights, print).to(parts.device)
-        record(module, parts, config)
+        crops = Crops(parts.photos.train, config, parts.device)
+        record(module, parts, crops)
     begun = time.monotonic()
-    steps = fit(module, parts, config, deadline)
+    steps = fit(module, parts, crops, config, deadline)
     seconds = time.monotonic() - begun
     config = replace(config, steps=steps)
     folder.mkdir(parents=True, exist_ok=True)

@@ -151,8 +151,7 @@ class Segments:
         encode(container, stream, self._converter, frame, self._count)
         self._count += 1
         if self._count == SEGMENT:
-            self._finish(segment_path(self.folder, self.whole))
-            self.whole, self._count = self.whole + 1, 0
+            self.end()
 
     def close(self) -> None:
         """Finish the rest."""
@@ -160,7 +159,7 @@ class Segments:
             self._finish(self.rest)
 
     def end(self) -> None:
-        """Finish the rest as the last segment, shorter than the others: no frame comes after it, in a later run neither."""
+        """Finish the segment at work; one that is shorter than the others is the last: no frame comes after it, ever."""
         if self._open is not None:
             self._finish(segment_path(self.folder, self.whole))
             self.whole, self._count = self.whole + 1, 0

@@ -79,7 +79,7 @@ def draw(seed: int, step: int, height: int, width: int) -> Disturbance:
     grid = torch.stack([moved_x / depth, moved_y / depth], -1)
     shade = LIGHT * (float(light[0]) + float(light[1]) * x + float(light[2]) * y) / 2
     noise = torch.from_numpy(rng.normal(0, NOISE * rng.random(), (1, 3, height, width)).astype(np.float32))
-    return Warp(grid[None], shade[None, None].float(), noise)
+    return Warp(grid[None], shade[None, None], noise)
 
 
 def _centers(length: int) -> Tensor:
