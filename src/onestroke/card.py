@@ -13,7 +13,7 @@ from onestroke.errors import ModelError, shown
 # What the numbers of a card may be: every network here is far within.
 _RANGES = {
     "minimum": (1, 4096), "multiple": (1, 4096), "halo": (0, 65_536), "parameters": (0, 10**12), "train_size": (0, 65_536),
-    "solid": (1e-6, 10.0), "strongest": (0.0, 10.0), "steps": (0, 10**12),
+    "solid": (1e-6, 10.0), "strongest": (0.0, 10.0), "steps": (0, 10**12), "grain": (0, 64),
 }  # fmt: skip
 _CHOICES = {"tiling": ("exact", "global-statistics"), "io": ("uint8", "float"), "precision": ("fp32", "fp16", "int8")}
 _LONGEST = 1000  # letters of a name
@@ -29,7 +29,7 @@ class ModelCard:
     Strengths go up to `strongest`: above 1 only where they were trained. From `solid` on the network itself paints more or
     less; below it (everywhere, where that is 1) the painting is blended with the photo.
     `styles` names the styles of a file that holds several. `style_levels` says whether a dull style image was prepared for
-    training ("auto") or taken as it is.
+    training ("auto") or taken as it is; `grain`, in levels, what the network learned to follow in smooth parts (grain.py).
     `precision` is "fp32", "fp16" (convolution weights stored as float16; computed in float32 everywhere) or "int8" (most
     convolutions computed in 8 bits). `objective` holds the held-out losses (1.0 = what doing nothing costs), `parity` the
     measured difference of this file in ONNX Runtime from the fp32 network in torch: `most` and `mean` in levels of 255,
@@ -53,6 +53,7 @@ class ModelCard:
     steps: int = 0
     train_size: int = 0
     style_levels: str = "none"
+    grain: float = 0.0
     styles: list[str] = field(default_factory=list)
     objective: dict[str, float] = field(default_factory=dict)
     parity: dict[str, float] = field(default_factory=dict)

@@ -2,14 +2,17 @@ import itertools
 import math
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
 from onestroke.arrays import resize, resize_to
 from onestroke.cli.main import main as cli
 from onestroke.errors import ConfigError
+from onestroke.grain import grain
 from onestroke.inference import brush
-from onestroke.inference.brush import AUTO, NATIVE, Brush, paint_in_octaves
+from onestroke.inference.brush import AUTO, NATIVE, Brush, for_frames, paint_in_octaves
+from onestroke.inference.stylizer import Stylizer
 from onestroke.samples.scenes import draw
 
 PHOTO = draw(3, 240)[:180]
@@ -64,6 +67,38 @@ def test_a_brush_of_about_the_photos_size_is_native(painter):
     assert not np.array_equal(painter(PHOTO, brush=Brush(60)), painter(PHOTO, brush=NATIVE))
 
 
+@pytest.fixture(scope="module")
+def grained(tiny, tmp_path_factory):
+    """A network that has learned with grain."""
+    model = onnx.load(tiny)
+    next(entry for entry in model.metadata_props if entry.key == "grain").value = "6.0"
+    path = tmp_path_factory.mktemp("grained") / "grained.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_photos_get_the_grain_that_a_network_has_learned_with(grained, painter):
+    paint = Stylizer(grained, "cpu")
+    shown = np.clip(PHOTO + grain(6.0, *PHOTO.shape[:2])[..., None], 0, 255).astype(np.uint8)
+    assert np.array_equal(paint(PHOTO), painter(shown))
+    assert not np.array_equal(paint(PHOTO), painter(PHOTO))
+    octaves = paint(PHOTO, brush=Brush(60))
+    assert not np.array_equal(octaves, painter(PHOTO, brush=Brush(60)))
+    assert levels(paint(PHOTO), Stylizer(grained, "cpu", memory=1)(PHOTO)).max() <= 1  # in strips
+
+
+@pytest.mark.parametrize("brush", [NATIVE, for_frames(AUTO), for_frames(Brush(60))])
+def test_neither_native_pictures_nor_frames_get_grain(grained, painter, brush):
+    assert np.array_equal(Stylizer(grained, "cpu")(PHOTO, brush=brush), painter(PHOTO, brush=brush))
+
+
+def test_grain_fades_with_the_painting(grained, painter):
+    paint, solid = Stylizer(grained, "cpu"), painter.card.solid
+    assert np.array_equal(paint(PHOTO, 0.0), PHOTO)
+    shown = np.clip(PHOTO + grain(3.0, *PHOTO.shape[:2])[..., None], 0, 255).astype(np.uint8)
+    assert np.array_equal(paint(PHOTO, solid / 2), painter(shown, solid / 2))
+
+
 @pytest.mark.parametrize("shape", [(180, 240), (181, 77), (1, 200), (200, 1), (2, 2)])
 @pytest.mark.parametrize("side", [1, 24])
 def test_the_size_is_kept(painter, shape, side):
@@ -80,7 +115,7 @@ def test_the_network_sees_the_reduced_photo_first():
 
 def test_a_network_that_changes_nothing_gives_nearly_the_photo_back(painter, monkeypatch):
     sizes = Brush(60).sizes(180, 240)
-    monkeypatch.setattr(brush, "_grain", lambda rows, width: np.zeros((rows.stop - rows.start, width), np.float32))
+    monkeypatch.setattr(brush, "GRAIN", 0.0)
     plain = levels(resize_to(resize(PHOTO, longer=60), 180, 240), PHOTO).mean()
     assert levels(paint_in_octaves(sizes, PHOTO, pixels), PHOTO).mean() < plain / 2
     assert np.array_equal(painter(PHOTO, strength=0.0, brush=Brush(60)), PHOTO)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,12 @@ class TrainConfig:
     content_weight: float = option(0.4, "weight of the content term", least=0.0)
     tv_weight: float = option(0.03, "weight of total variation", least=0.0)
     steady_weight: float = option(0.5, "weight of steadiness under small shifts, warps, light and noise", least=0.0)
+    grain: float = option(
+        4.0,
+        "grain under photos, as a deviation in levels of 255: what strokes follow where photos are smooth",
+        least=0.0,
+        most=64.0,
+    )
     style_size: int = option(512, "shorter side of the painting in pixels; brush strokes scale with it", least=32, most=16_384)
     size: int = option(
         0, "side of the training crops in pixels; 0: 256 (a GPU: 384), or what three of four photos reach", least=0, most=16_384
@@ -161,10 +167,16 @@ def load(path: str | Path) -> TrainConfig:
     return merge(TrainConfig(), plain(values) | values, str(path))
 
 
+def load_run(path: Path) -> TrainConfig:
+    """The configuration that a run saved. Raises ConfigError."""
+    config = load(path)
+    return config if "grain" in read_yaml(path) else replace(config, grain=0.0)  # which earlier versions knew nothing of
+
+
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """What settings mean that name style layers and no scales, as those of version 0.1 do: whole pictures at one size."""
     return (
-        {"scales": [], "style_levels": "none", "content_weight": 0.25, "tv_weight": 0.05}
+        {"scales": [], "style_levels": "none", "content_weight": 0.25, "tv_weight": 0.05, "grain": 0.0}
         if "style_layers" in values and "scales" not in values
         else {}
     )

@@ -81,7 +81,7 @@ def export_run(
         raise ConfigError(f"io, precision: {io}, {precision}; choose from {', '.join(WRAPPERS)} and {', '.join(PRECISIONS)}")
     if not (folder / CHECKPOINT).is_file() or not (folder / CONFIG).is_file():
         raise ConfigError(f"{folder}: not a run folder ({CHECKPOINT} and {CONFIG} expected); `onestroke train` makes them")
-    config = configs.load(folder / CONFIG)
+    config = configs.load_run(folder / CONFIG)
     names = style_names(config.style_image)
     name = style_name(config.style_image)
     target = target or folder / f"{name}{'' if precision == 'fp32' else f'_{precision}'}{'_web' if web else ''}.onnx"
@@ -100,6 +100,7 @@ def export_run(
         styles=names if len(names) > 1 else [],
         license=config.license or ("" if config.style_image else "Apache-2.0"),
         style_levels=config.style_levels,
+        grain=config.grain,
         io=io,
         precision=precision,
         vgg=config.vgg,

@@ -14,8 +14,8 @@ import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from PIL import Image
 
 from onestroke.arrays import Array, resize_in_bands, resized_rows
 from onestroke.errors import ConfigError
+from onestroke.grain import grain
 from onestroke.inference.devices import asked_threads
 from onestroke.inference.margin import Source, Whole
 
@@ -35,9 +36,8 @@ STEP = 1.74
 # How much of the photo's lost luminance each octave gets back before it is painted over, and how much of what the enlarged
 # painting shows is painted over too; all that is finer is (docs/experiments.md).
 DETAIL, OVER = 0.8, 0.25
-# Grain under each octave: its deviation in levels, its size and the side of the tile that repeats, in pixels. Where a photo is
-# smooth an enlarged painting is too, and a network that is shown nothing paints lines along its own pixel grid.
-GRAIN, GRAIN_SIZE, GRAIN_TILE = 12.0, 2, 1024
+# Grain under each octave, in levels: where a photo is smooth an enlarged painting is smoother still (onestroke/grain.py).
+GRAIN = 10.0
 # Rows that are worked on at a time, and how many times that in parallel at most: both take memory.
 ROWS, MOST_THREADS = 128, 4
 BICUBIC = Image.Resampling.BICUBIC
@@ -47,10 +47,14 @@ Paint = Callable[[Source], Array]
 
 @dataclass(frozen=True)
 class Brush:
-    """The longer side at which a photo is painted first: `length` in pixels or percent of its own; 0: "auto"; inf: "native"."""
+    """The longer side at which a photo is painted first: `length` in pixels or percent of its own; 0: "auto"; inf: "native".
+
+    grained: whether photos get the grain that the network has learned to follow; a brush that is "native" leaves it out.
+    """
 
     length: float = 0.0
     percent: bool = False
+    grained: bool = True
 
     def __post_init__(self) -> None:
         if math.isnan(self.length) or self.length < 0:
@@ -70,6 +74,10 @@ class Brush:
             raise ConfigError(f"brush: {text!r} is no size; use auto, native, pixels (512) or percent of the photo (25%)")
         return cls(float(match[1]), match[2] == "%")
 
+    def grain_for(self, learned: float) -> float:
+        """The deviation, in levels, of the grain that photos get for a network that has `learned` with that."""
+        return learned if self.grained and self.length < math.inf else 0.0
+
     def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Heights and widths at which to paint a photo, the last its own."""
         own = max(height, width)
@@ -87,19 +95,20 @@ AUTO, NATIVE = Brush(), Brush(math.inf)
 
 
 def for_frames(brush: Brush) -> Brush:
-    """What "auto" is for moving pictures: larger strokes flicker more in motion, so frames up to 1080p are painted at once."""
-    return Brush(1920) if brush == AUTO else brush
+    """A brush for moving pictures: larger strokes flicker more in motion, so "auto" paints frames up to 1080p at once; and
+    grain would hold strokes in place while the picture moves under them."""
+    return replace(Brush(1920) if brush == AUTO else brush, grained=False)
 
 
-def paint_in_octaves(sizes: list[tuple[int, int]], photo: Array, paint: Paint) -> Array:
+def paint_in_octaves(sizes: list[tuple[int, int]], photo: Array, paint: Paint, under: float = 0.0) -> Array:
     """`photo` uint8 [H, W, 3] to the same shape, painted at each of `sizes` in turn (see Brush.sizes).
 
-    paint: the network, a Source to uint8 [h, w, 3], an array of its own. Each octave keeps what the one before shows, but
-    for OVER of it, and adds what only the larger size can show, as the bands of a Laplacian pyramid do (Burt 1983). Beside
-    the photo and the result it takes less than 2.5 bytes a pixel.
+    paint: the network, a Source to uint8 [h, w, 3], an array of its own. under: grain at the first size, in levels. Each
+    octave keeps what the one before shows, but for OVER of it, and adds what only the larger size can show, as the bands of a
+    Laplacian pyramid do (Burt 1983). Beside the photo and the result it takes less than 2.5 bytes a pixel.
     """
     first = _reduced(photo, *sizes[0])
-    painting, gray = paint(Whole(first)), _luminance(first)
+    painting, gray = paint(Whole(first, under)), _luminance(first)
     for size in sizes[1:]:
         now = _reduced(photo, *size)
         over = paint(_Guide(painting, gray, now))
@@ -140,7 +149,7 @@ class _Guide:
         change = _luminance(self._photo[rows]).astype(np.float32)
         change -= resized_rows(self._gray, height, width, rows, BICUBIC)
         change *= DETAIL
-        change += _grain(rows, width)
+        change += grain(GRAIN, rows.stop - start, width, start)
         guide = resized_rows(self._painting, height, width, rows, BICUBIC).astype(np.float32)
         guide += change[..., None]
         return _rounded(guide)
@@ -177,20 +186,6 @@ def _rounded(values: NDArray[np.float32]) -> Array:
     """To the nearest of 0 to 255; `values` are lost."""
     values += 0.5
     return np.clip(values, 0, 255, out=values).astype(np.uint8)
-
-
-@cache
-def _tile() -> NDArray[np.float32]:
-    side = GRAIN_TILE // GRAIN_SIZE
-    noise = np.random.default_rng(0).normal(0, GRAIN, (side, side)).astype(np.float32)
-    return np.asarray(Image.fromarray(noise).resize((GRAIN_TILE, GRAIN_TILE), BICUBIC))
-
-
-def _grain(rows: slice, width: int) -> NDArray[np.float32]:
-    """Some rows of grain [rows, width]."""
-    places = np.arange(rows.start, rows.stop)[:, None] % GRAIN_TILE, np.arange(width) % GRAIN_TILE
-    grain: NDArray[np.float32] = _tile()[places]
-    return grain
 
 
 def _luminance(photo: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from onestroke.arrays import Array
+from onestroke.grain import grain
 
 # In pixels, a multiple of every network's stride: networks learn a muddy frame, since VGG, which judges them, sees zeros beyond
 # a border (docs/experiments.md).
@@ -27,9 +28,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Whole:
-    """A picture in memory, uint8 [H, W, 3]."""
+    """A picture in memory, uint8 [H, W, 3], shown with grain of a standard deviation in levels (onestroke/grain.py)."""
 
     pixels: Array
+    grain: float = 0.0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -38,7 +40,11 @@ class Whole:
 
     def rows(self, first: int, last: int) -> Array:
         """See Source."""
-        return self.pixels[first:last]
+        rows = self.pixels[first:last]
+        if not self.grain:
+            return rows
+        shown = rows + grain(self.grain, len(rows), rows.shape[1], first)[..., None]
+        return np.clip(shown, 0, 255, out=shown).astype(np.uint8)
 
 
 class Margined:

@@ -76,11 +76,13 @@ class Stylizer:
         photos = photo if photo.ndim == 4 else photo[None]
         height, width = photos.shape[1:3]
         sizes = brush.sizes(height, width)
+        # Where the photo shows through, so would its grain.
+        under = brush.grain_for(self.card.grain) * min(1.0, strength / self.card.solid)
         if len(sizes) == 1 or strength == 0:
-            stylized = self._paint([Whole(photo) for photo in photos], strength)
+            stylized = self._paint([Whole(photo, under) for photo in photos], strength)
         else:
             paint = partial(self._one, strength=strength)
-            stylized = np.stack([paint_in_octaves(sizes, photo, paint) for photo in photos])
+            stylized = np.stack([paint_in_octaves(sizes, photo, paint, under) for photo in photos])
         if keep_colors:
             for p, s in zip(photos, stylized, strict=True):
                 for top in range(0, len(p), _ROWS):

@@ -96,7 +96,7 @@ def _resumed(flags: dict[str, Any]) -> tuple[TrainConfig, Path]:
         folder = found[-1]
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"resume: {folder} holds no run (no config.yaml)")
-    saved = configs.load(folder / "config.yaml")
+    saved = configs.load_run(folder / "config.yaml")
     given = {name: value for name, value in flags.items() if name != "minutes" and (name != "size" or value)}  # 0: as settled
     config = _absolute(schema.merge(saved, given, "flags"))
     for name in configs.differing(saved, config):

@@ -50,8 +50,8 @@ class StyleModule(pl.LightningModule):
         torch._foreach_lerp_(averages, values, 1 - decay)
 
     def forward(self, photos: Tensor, style: int = 0) -> Tensor:
-        """Stylize [N, 3, H, W] in [0, 1] with the averaged weights."""
-        return self.ema(photos, None, style)  # type: ignore[no-any-return]
+        """Stylize [N, 3, H, W] in [0, 1] with the averaged weights, as `onestroke stylize` does."""
+        return self.ema(self.step.seen(photos), None, style)  # type: ignore[no-any-return]
 
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
         """Set this step's learning rate."""

@@ -101,7 +101,7 @@ def _refuse_another(config: TrainConfig, folder: Path) -> None:
     """Raise ConfigError where `folder` holds a run with other settings, which would pass for this one."""
     if not ((folder / CHECKPOINT).is_file() and (folder / CONFIG).is_file()):
         return
-    if other := configs.differing(configs.load(folder / CONFIG), config):
+    if other := configs.differing(configs.load_run(folder / CONFIG), config):
         raise ConfigError(f"{folder}: holds a run with another {', '.join(other)}; name another folder, or delete it")
 
 

@@ -86,6 +86,7 @@ def prepare(config: TrainConfig, report: Report = silent) -> Parts:
         styles=len(paintings),
         strongest=network.strongest,
         steady_weight=config.steady_weight,
+        grain=config.grain,
         seed=config.seed,
     )
     return Parts(paintings, photos, step, preview, device, in_bf16(config.precision, device))

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from onestroke.grain import SIDE, grain
 from onestroke.losses.objective import PairLoss, PerceptualLoss
 from onestroke.losses.pixels import to_float
 from onestroke.training import consistency as disturb
@@ -28,7 +29,8 @@ class TrainingStep:
     """What a network learns in a step, as a pure function of the batch and the step's number.
 
     styles: how many the network holds. strongest: the largest strength to train (1: no other). steady_weight: of the term
-    that holds paintings still under small changes of the photo (consistency.py). graphs: of one network's steps; they must
+    that holds paintings still under small changes of the photo (consistency.py). grain: under the photos that the network
+    sees, in levels (grain.py); the losses see them without. graphs: of one network's steps; they must
     look at whole pictures, since windows lie elsewhere in every step.
     """
 
@@ -37,6 +39,7 @@ class TrainingStep:
     styles: int = 1
     strongest: float = 1.0
     steady_weight: float = 0.0
+    grain: float = 0.0
     seed: int = 0
     graphs: Graphs | None = None
 
@@ -48,7 +51,7 @@ class TrainingStep:
             self.graphs.record(net, {kind: (partial(self._terms, kind, 0), inputs) for kind, inputs in given})
         if batch.shape[-1] == 6:
             assert self.pair_loss is not None
-            return self.pair_loss(net(photos), to_float(batch[..., 3:]))  # type: ignore[no-any-return]
+            return self.pair_loss(net(self.seen(photos, step)), to_float(batch[..., 3:]))  # type: ignore[no-any-return]
         kind, inputs = self._given(photos, step)
         return self.graphs(kind, *inputs) if self.graphs else self._terms(kind, step, net, *inputs)
 
@@ -59,18 +62,34 @@ class TrainingStep:
         # Every second step costs half, and does the same.
         change = disturb.draw(self.seed, step // 2, *photos.shape[2:]) if self.steady_weight and step % 2 else ()
         drawn = (tensor.to(photos.device, non_blocking=True) for tensor in (strength, style, *change))
-        return type(change), (photos, *drawn)
+        return type(change), (photos, self.seen(photos, step), *drawn)
+
+    def seen(self, photos: Tensor, step: int | None = None) -> Tensor:
+        """What a network is shown of photos [N, 3, H, W]: with grain, which lies elsewhere in every step."""
+        if not self.grain:
+            return photos
+        place = (0, 0) if step is None else np.random.default_rng((self.seed, 7, step)).integers(0, SIDE, 2)
+        under = torch.from_numpy(grain(self.grain, *photos.shape[2:], *place)).to(photos.device, non_blocking=True)
+        return (photos + under.to(photos.dtype) / 255).clamp(0, 1)
 
     def _terms(
-        self, kind: type, draw: int, net: nn.Module, photos: Tensor, strength: Tensor, style: Tensor, *change: Tensor
+        self,
+        kind: type,
+        draw: int,
+        net: nn.Module,
+        photos: Tensor,
+        seen: Tensor,
+        strength: Tensor,
+        style: Tensor,
+        *change: Tensor,
     ) -> dict[str, Tensor]:
         """The losses of a step; `kind`: the type of disturbance, and `change`: what it is made of, if any."""
-        painted = net(photos, strength, style)
+        painted = net(seen, strength, style)
         terms: dict[str, Tensor] = self.loss(painted, photos, strength=strength, style=style, draw=draw)
         total = terms["total"]
         if change:
             moved = kind(*change)
-            again = net(moved.disturb(photos), strength, style)
+            again = net(moved.disturb(seen), strength, style)
             terms["steady"] = self.loss.steady(disturb.inside(again), disturb.inside(moved.follow(painted)))
             total = total + 2 * self.steady_weight * terms["steady"]
         return {name: term.detach() for name, term in terms.items()} | {"total": total}

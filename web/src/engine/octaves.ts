@@ -7,11 +7,12 @@ import { NEAR } from "../brush";
 import type { Look } from "./protocol";
 import { MARGIN, type Pixels, type Statistics, Style, crop, mirrored } from "./style";
 import { blurred } from "./blur";
-import { grainAt } from "./grain";
+import { grainAt, grained } from "./grain";
 
 const STEP = 1.74;
 const DETAIL = 0.8;
 const OVER = 0.25;
+const GRAIN = 10;
 /** Pixels that are painted at once; more are cut into tiles of this side. */
 const AT_ONCE = 2_000_000;
 const TILE = 1024;
@@ -54,11 +55,13 @@ export async function paintInOctaves(
   const steps = sizes(photo, look.strength === 0 ? Infinity : first);
   const total = steps.reduce((sum, size) => sum + size.width * size.height, 0);
   let done = 0;
+  // Where the photo shows through, so would its grain; and a native brush leaves it out.
+  const under = first < Infinity ? style.card.grain * Math.min(1, look.strength / style.card.solid) : 0;
   const advance = (pixels: number) => report(Math.min(1, (done += pixels) / total));
   let before: Before | undefined;
   for (const size of steps) {
     const now = size === photo ? photo : reduced(photo, size);
-    before = { photo: now, painting: await paintOctave(new Octave(now, before), style, look, advance) };
+    before = { photo: now, painting: await paintOctave(new Octave(now, under, before), style, look, advance) };
   }
   return before!.painting;
 }
@@ -73,18 +76,20 @@ interface Before {
 class Octave {
   constructor(
     readonly photo: Picture,
+    /** Grain under the photo of the first one, in levels. */
+    private readonly under: number,
     private readonly before?: Before,
   ) {}
 
   /** What the network is shown of a part of the picture. */
   guide(part: Box): Pixels {
     const shown = this.seen(this.photo, part);
-    if (!this.before) return shown;
+    if (!this.before) return grained(shown, part.left, part.top, this.under);
     const painted = this.seen(this.before.painting, part).data;
     const soft = this.seen(this.before.photo, part).data;
     const { data } = shown;
     for (let at = 0, i = 0; at < data.length; at += 4, i++) {
-      const grain = grainAt(part.left + (i % part.width), part.top + Math.floor(i / part.width));
+      const grain = grainAt(part.left + (i % part.width), part.top + Math.floor(i / part.width), GRAIN);
       const change = DETAIL * (luminance(data, at) - luminance(soft, at)) + grain;
       for (let c = at; c < at + 3; c++) data[c] = painted[c]! + change;
     }

@@ -17,9 +17,11 @@ export interface Card {
   minimum: number;
   multiple: number;
   halo: number;
+  solid: number;
   strongest: number;
   io: string;
   train_size: number;
+  grain: number;
   styles: string[];
 }
 
@@ -34,7 +36,7 @@ export function open(file: Uint8Array, source: string): { graph: Graph; card: Ca
   if (!graph.metadata.has("onestroke_version")) {
     throw new Error(`${source} is an ONNX file, but not a onestroke model.`);
   }
-  const card: Record<string, unknown> = { strongest: 1, io: "uint8", styles: [], train_size: 256, license: "" };
+  const card: Record<string, unknown> = { solid: 1, strongest: 1, io: "uint8", styles: [], train_size: 256, grain: 0, license: "" };
   try {
     for (const [key, value] of graph.metadata) card[key] = JSON.parse(value);
   } catch {
