@@ -31,6 +31,7 @@ from rich.table import Table
 
 from onestroke.arrays import resize
 from onestroke.images import find_images, read_image
+from onestroke.inference.brush import AUTO, for_frames
 from onestroke.inference.stylizer import Stylizer
 from onestroke.inference.temporal import Steady
 
@@ -78,8 +79,9 @@ def main() -> None:
         parser.error(f"{flags.photos}: no photos there")
     names = list(dict.fromkeys([flags.reference, *flags.model]))
     own = _by_scene(pairs, [pair.error(pair.first, pair.second) for pair in pairs])
-    found = {name: judge(Stylizer(name, flags.device), pairs) for name in names}
-    found |= {f"{name} --steady": judge(Stylizer(name, flags.device), pairs, held=True) for name in names if flags.steady}
+    paints = {name: partial(Stylizer(name, flags.device), brush=for_frames(AUTO)) for name in names}
+    found = {name: judge(paint, pairs) for name, paint in paints.items()}
+    found |= {f"{name} --steady": judge(paint, pairs, held=True) for name, paint in paints.items() if flags.steady}
     rows = [
         {"model": Path(name).name.replace(".onnx", ""), "scene": scene, "pairs": sum(pair.scene == scene for pair in pairs)}
         | {"error": error, "input": own[scene], "times_input": error / own[scene]}

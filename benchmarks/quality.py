@@ -22,7 +22,6 @@ from rich.table import Table
 
 from onestroke.arrays import resize
 from onestroke.images import find_images, read_image
-from onestroke.inference.brush import NATIVE
 from onestroke.inference.stylizer import Stylizer
 from onestroke.saving import save_image
 
@@ -71,11 +70,7 @@ def _pictures(model: str, style: str, paths: list[Path], photos: list[Pixels]) -
         found = {path.stem: path for path in find_images(Path(model))}
         return [shown(found[path.stem]) for path in paths], float("nan")
     stylizer = Stylizer(model, style=style)
-
-    def paint(photo: Pixels) -> Pixels:
-        return stylizer(photo, brush=NATIVE)
-
-    return [paint(photo) for photo in photos], measure(paint, photos)["photos"]
+    return [stylizer(photo) for photo in photos], measure(stylizer, photos)["photos"]
 
 
 def _print(rows: dict[str, dict[str, float]], title: str) -> None:
