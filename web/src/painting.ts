@@ -78,7 +78,7 @@ export class Painting {
       for (let seen = -1; seen !== this.asked; ) {
         seen = this.asked;
         quick = Math.min(QUICK[this.pace]!, this.first);
-        await this.paint(quick, Infinity, seen, true);
+        await this.paint(quick, seen, true);
       }
       this.timer = window.setTimeout(() => void this.rest(this.asked, quick), REST);
     } catch (error) {
@@ -96,7 +96,7 @@ export class Painting {
         const fine = this.fineSide(this.first);
         const next = Math.min(fine, Math.sqrt(PATIENCE / this.cost));
         if (next <= side || (next < fine && next < MORE * side)) break;
-        await this.paint(next, this.first, seen, false);
+        await this.paint(next, seen, false);
         side = next;
       }
     } catch (error) {
@@ -111,8 +111,8 @@ export class Painting {
     return Math.min(side, this.longest, FINEST);
   }
 
-  private async paint(side: number, first: number, seen: number, quick: boolean): Promise<void> {
-    const { key, strength } = this;
+  private async paint(side: number, seen: number, quick: boolean): Promise<void> {
+    const { key, strength, first } = this;
     await this.styles.open(key);
     const painted = await this.engine.ask("paint", { look: this.styles.look(key, strength), side, first });
     if (quick) this.learn(painted.ms);

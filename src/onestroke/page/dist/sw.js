@@ -4,7 +4,7 @@
 const ROOT = new URL("./", self.location).href;
 const OWN = /^((index\.html|icon\.svg|manifest\.webmanifest|(assets|ort|styles)\/.+)?)(\?.*)?$/;
 
-const KEPT = "onestroke-f9738dc886f3";
+const KEPT = "onestroke-3795eb9f5aea";
 
 self.addEventListener("install", () => self.skipWaiting());
 
