@@ -70,15 +70,22 @@ def unfinished(path: Path, process: int) -> Path:
 def replacing(path: Path) -> Iterator[Path]:
     """A hidden name beside `path` to write to: it takes `path`'s place where the block ends well, and is removed where not.
 
-    So a kill, an error or a full disk leaves the old file or the new one; what a kill left under such a name is removed by
-    the next one who writes there. Makes the folders; raises OSError as they do.
+    So a kill, an error or a full disk leaves the old file or the new one. Makes the folders; raises OSError as they do.
     """
+    with passing(path) as temporary:
+        yield temporary
+        place(temporary, path)
+
+
+@contextmanager
+def passing(path: Path) -> Iterator[Path]:
+    """A hidden name beside `path` to write to, which is removed after the block; what a kill left under such a name is
+    removed by the next one who writes there. Makes the folders; raises OSError as they do."""
     temporary = unfinished(path, os.getpid())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_left(path)
         yield temporary
-        place(temporary, path)
     finally:
         with suppress(OSError):
             temporary.unlink()

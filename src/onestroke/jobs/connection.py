@@ -8,15 +8,15 @@ import os
 import platform
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from onestroke.config.devices import CPU
 from onestroke.errors import ConfigError, because
+from onestroke.files import passing
 from onestroke.inference.tiling.executor import MB
 
 # How many workers may die over a piece of work before it counts as failed.
@@ -138,18 +138,20 @@ def shared_file(folder: Path) -> Iterator[Path]:
     """A hidden file in a folder, by which a worker sees that the folder is the same one. A folder that was made for it, and
     is still empty after the block, goes with it. Raises ConfigError."""
     new = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = NamedTemporaryFile(dir=folder, prefix=".onestroke-")  # noqa: SIM115 (the block's own errors are no news of it)
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
-    try:
-        with file:
-            yield Path(file.name)
-    finally:
+    with ExitStack() as stack:
         if new:
-            with suppress(OSError):  # not empty
-                folder.rmdir()
+            stack.callback(_remove_empty, folder)
+        try:
+            file = stack.enter_context(passing(folder / "shared"))
+            file.touch()
+        except OSError as error:
+            raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
+        yield file
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # not empty, or not there
+        folder.rmdir()
 
 
 def check_worker(wanted: str, shared: Path | None) -> None:
