@@ -28,7 +28,7 @@ WORK = {
     "flicker": "--model MODEL --reference MODEL --photos PHOTOS --clips CLIPS --count 1 --steady --device cpu --folder OUT",
     "fuzz": "--count 5 --keep OUT/fuzz",
     "gatys": "--size 64 --repeats 1 --json OUT/gatys.json",
-    "gpu": "STYLE --content PHOTOS --folder OUT/gpu --size 64 --minutes 0.2 --batch 2 --network tiny --device cpu",
+    "gpu": "STYLE --content PHOTOS --folder OUT/gpu --size 64 --minutes 0.05 --batch 2 --network tiny --device cpu",
     "octaves": "--model MODEL --photos PHOTOS --repeats 1 --memory 100",
     "pairs": "--size 64 --batch 1 2 --evaluations 1 --repeats 1 --json OUT/pairs.json",
     "quality": "STYLE --photos SINGLE --models MODEL --folder OUT/quality",
