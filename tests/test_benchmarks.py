@@ -61,7 +61,7 @@ def test_every_benchmark_is_tried():
     assert programs == {*WORK, "faults"}  # which tests/test_faults.py runs
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 @pytest.mark.parametrize("name", WORK)
 def test_it_runs(name, place):
     if name == "web" and not shutil.which("chromium"):
