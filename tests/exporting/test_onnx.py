@@ -62,7 +62,7 @@ def test_folding_the_input_scale_and_the_order_of_pixels_changes_nothing(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in networks.NETWORKS if name != "johnson"])  # which takes half a minute
+@pytest.mark.parametrize("name", networks.NETWORKS)
 def test_onnx_runtime_agrees_with_torch_at_five_sizes(name, tmp_path, parity_sizes, monkeypatch):
     monkeypatch.setattr(parity, "PARITY_SIZES", parity_sizes)
     torch.manual_seed(2)
