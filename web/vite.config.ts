@@ -5,6 +5,8 @@ import { defineConfig, type Plugin } from "vite";
 
 const OUT = "../src/onestroke/page/dist";
 const ORT = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify";
+// What src/engine/held.ts waits for, from the runtime's threads.
+const HELLO = 'if (globalThis.self?.name?.startsWith("em-pthread")) postMessage("hello");\n';
 const BUNDLED = ["onnxruntime-web", "onnxruntime-common", "mediabunny"];
 
 /** The runtime beside the page, packed: hosts need not compress it, and the wheel stays small. */
@@ -14,7 +16,7 @@ function runtime(): Plugin {
     closeBundle() {
       mkdirSync(`${OUT}/ort`, { recursive: true });
       writeFileSync(`${OUT}/ort/ort.wasm.gz`, gzipSync(readFileSync(`${ORT}.wasm`), { level: 9 }));
-      writeFileSync(`${OUT}/ort/ort.mjs`, readFileSync(`${ORT}.mjs`));
+      writeFileSync(`${OUT}/ort/ort.mjs`, HELLO + readFileSync(`${ORT}.mjs`, "utf8"));
       writeFileSync(`${OUT}/LICENSES`, licenses());
       stamp();
     },

@@ -138,7 +138,6 @@ def test_a_broken_file_is_one_readable_line(page, tmp_path, name, said):
 
 
 def test_it_works_without_a_network_after_the_first_visit(page, tmp_path):
-    page.wait_for_function("() => navigator.serviceWorker.controller !== null", timeout=WAIT)
     page.wait_for_function(
         "async () => { for (const n of await caches.keys()) { const c = await caches.open(n);"
         " if (await c.match('./ort/ort.wasm.gz') && (await c.keys()).length > 8) return true; } return false; }",

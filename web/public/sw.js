@@ -8,13 +8,13 @@ const KEPT = "onestroke-VERSION_OF_THE_BUILD";
 
 self.addEventListener("install", () => self.skipWaiting());
 
+// Open pages are not claimed: Firefox would wait for the runtime's threads, which sleep, and answer none of the page's requests.
 self.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
       for (const name of await caches.keys()) {
         if (name.startsWith("onestroke-") && name !== KEPT) await caches.delete(name);
       }
-      await self.clients.claim();
     })(),
   );
 });

@@ -1,5 +1,6 @@
 /** The page's side of the worker: each request a promise. */
 
+import { held } from "./held";
 import type { Answer, Kind, Requests } from "./protocol";
 
 interface Waiting {
@@ -9,7 +10,7 @@ interface Waiting {
 }
 
 export class Engine {
-  private readonly worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  private readonly worker = held(new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }));
   private readonly waiting = new Map<number, Waiting>();
   private count = 0;
 

@@ -1,6 +1,7 @@
 /** ONNX Runtime in the worker: on WebGPU where a device is to be had, else in WebAssembly. */
 
 import * as ort from "onnxruntime-web/webgpu";
+import { holdAll } from "./held";
 import type { Runtime } from "./protocol";
 
 // Its threads and long runs crash on iOS (onnxruntime issues 11679 and 27584), where every browser is Safari.
@@ -12,6 +13,7 @@ let provider: "webgpu" | "wasm" = "wasm";
 /** Load the runtime from the folder `root`; `wanted` is "auto", "wasm" or "webgpu". */
 export async function start(root: string, wanted: string): Promise<Runtime> {
   const threads = self.crossOriginIsolated && !SINGLE ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
+  holdAll();
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = { mjs: `${root}ort/ort.mjs` };
   ort.env.wasm.wasmBinary = await unpacked(`${root}ort/ort.wasm.gz`);

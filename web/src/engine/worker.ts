@@ -1,6 +1,7 @@
 /** The worker: holds the photo and the open styles, and does one thing at a time. */
 
 import { readExif, withExif } from "./exif";
+import { HELLO } from "./held";
 import { type Size, Stopped, paintInOctaves, reduced } from "./octaves";
 import type { Answer, Call, Kind, Look, Painted, Requests } from "./protocol";
 import { device, start } from "./runtime";
@@ -78,6 +79,7 @@ self.onmessage = (event: MessageEvent<Call | "stop">) => {
   const call = event.data;
   queue = queue.then(() => handle(call));
 };
+self.postMessage(HELLO);
 
 async function handle({ id, kind, request }: Call): Promise<void> {
   try {

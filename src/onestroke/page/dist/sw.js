@@ -4,17 +4,17 @@
 const ROOT = new URL("./", self.location).href;
 const OWN = /^((index\.html|icon\.svg|manifest\.webmanifest|(assets|ort|styles)\/.+)?)(\?.*)?$/;
 
-const KEPT = "onestroke-3795eb9f5aea";
+const KEPT = "onestroke-d78f2b8ba9b4";
 
 self.addEventListener("install", () => self.skipWaiting());
 
+// Open pages are not claimed: Firefox would wait for the runtime's threads, which sleep, and answer none of the page's requests.
 self.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
       for (const name of await caches.keys()) {
         if (name.startsWith("onestroke-") && name !== KEPT) await caches.delete(name);
       }
-      await self.clients.claim();
     })(),
   );
 });
