@@ -1,3 +1,4 @@
+import io
 import os
 import subprocess
 import sys
@@ -5,8 +6,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from onestroke.cli.main import VERBS, main
+from onestroke.cli.progress import TrainingLine
+from onestroke.events import Step
 
 
 def test_help_lists_the_verbs(capsys):
@@ -61,3 +65,14 @@ def test_letters_that_a_terminal_lacks_do_not_cost_the_picture(encoding, tmp_pat
     out, error = process.communicate()
     assert process.returncode == 0 and b"Traceback" not in error
     assert photo.with_name("\u732b\u00e9-great_wave.png").is_file() and b"great_wave.png" in out
+
+
+def test_a_training_line_tells_means_of_the_last_fifty_steps():
+    out = io.StringIO()
+    line = TrainingLine(Console(file=out, width=200))
+    for step in range(1, 61):
+        line.show(Step(step, 60, True, {"total": 9.0, "style": float(step)}, seconds=step, pace=2, left=60 - step))
+    assert [text.split()[:4] for text in out.getvalue().splitlines()] == [
+        ["step", "50/60", "style", "25.500"],  # of 1 to 50
+        ["step", "60/60", "style", "35.500"],  # of 11 to 60
+    ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from statistics import fmean
 from types import TracebackType
 
 from rich.console import Console
@@ -58,6 +60,7 @@ class Lines:
 class TrainingLine:
     """A training's events: a live bar on a terminal, a line every LINE_EVERY steps elsewhere.
 
+    Terms are means of the last LINE_EVERY steps: those of one say more about its photos and strength than about the network.
     While steps are taken, the first Ctrl-C stops after the step at hand, whose state is saved.
     """
 
@@ -68,6 +71,7 @@ class TrainingLine:
         self.task: TaskID | None = None
         self.reading: Status | None = None
         self.interrupt = Interrupt()
+        self.recent: deque[Mapping[str, float]] = deque(maxlen=LINE_EVERY)
 
     def __enter__(self) -> TrainingLine:
         return self
@@ -107,10 +111,11 @@ class TrainingLine:
             self.reading.stop()
 
     def _step(self, event: Step) -> None:
+        self.recent.append(event.terms)
         last = event.step == event.steps and event.settled
         if event.step % (5 if self.console.is_terminal else LINE_EVERY) and not last:
             return
-        terms = {name: value for name, value in event.terms.items() if name != "total"}
+        terms = {name: fmean(one[name] for one in self.recent if name in one) for name in event.terms if name != "total"}
         text = f"{_told(terms)}  {event.pace:.1f} images/s"
         if self.console.is_terminal:
             if self.task is None:
