@@ -34,13 +34,15 @@ def resize_to(pixels: Array, height: int, width: int) -> Array:
     return resize_in_bands(pixels, height, width, max(1, height * AT_ONCE // largest), _in_turn)
 
 
-def resize_in_bands(pixels: Array, height: int, width: int, step: int, each: Each) -> Array:
+def resize_in_bands(
+    pixels: Array, height: int, width: int, step: int, each: Each, filter: Image.Resampling = Image.Resampling.LANCZOS
+) -> Array:
     """As resize_to, `step` rows at a time. each: calls a function for the top of each band, in any order."""
     result = np.empty((height, width, *pixels.shape[2:]), np.uint8)
 
     def fill(top: int) -> None:
         rows = slice(top, min(top + step, height))
-        result[rows] = resized_rows(pixels, height, width, rows, Image.Resampling.LANCZOS)
+        result[rows] = resized_rows(pixels, height, width, rows, filter)
 
     each(fill, range(0, height, step))
     return result

@@ -107,13 +107,16 @@ def paint_in_octaves(sizes: list[tuple[int, int]], photo: Array, paint: Paint, u
     octave keeps what the one before shows, but for OVER of it, and adds what only the larger size can show, as the bands of a
     Laplacian pyramid do (Burt 1983). Beside the photo and the result it takes less than 2.5 bytes a pixel.
     """
-    first = _reduced(photo, *sizes[0])
+    photos = [photo]
+    for size in reversed(sizes[:-1]):
+        photos.append(_reduced(photos[-1], *size))
+    first = photos.pop()
     painting, gray = paint(Whole(first, under)), _luminance(first)
-    for size in sizes[1:]:
-        now = _reduced(photo, *size)
+    while photos:
+        now = photos.pop()
         over = paint(_Guide(painting, gray, now))
-        _keep_coarse(over, _reduced(over, *painting.shape[:2]), painting)
-        painting, gray = over, _luminance(now) if size != sizes[-1] else gray
+        _keep_coarse(over, painting)
+        painting, gray = over, _luminance(now) if photos else gray
     return painting
 
 
@@ -155,15 +158,18 @@ class _Guide:
         return _rounded(guide)
 
 
-def _keep_coarse(over: Array, reduced: Array, painting: Array) -> None:
-    """Replace the coarse part of `over`, which `reduced` holds, by the smaller `painting`, but for OVER of it; in place."""
+def _keep_coarse(over: Array, painting: Array) -> None:
+    """Replace the coarse part of `over`, its own at the size of `painting`, by `painting`, but for OVER of it; in place."""
     height, width = over.shape[:2]
+    # Half the difference fits into bytes, which Pillow scales much faster than numbers with a sign.
+    change = _reduced(over, *painting.shape[:2])
+    np.subtract(painting // 2 + 128, change // 2, out=change)
 
     def keep(top: int) -> None:
         rows = slice(top, min(top + ROWS, height))
-        kept = resized_rows(painting, height, width, rows, BICUBIC).astype(np.float32)
-        kept -= resized_rows(reduced, height, width, rows, BICUBIC)
-        kept *= 1 - OVER
+        kept = resized_rows(change, height, width, rows, BICUBIC).astype(np.float32)
+        kept -= 128
+        kept *= 2 * (1 - OVER)
         kept += over[rows]
         over[rows] = _rounded(kept)
 
@@ -173,7 +179,7 @@ def _keep_coarse(over: Array, reduced: Array, painting: Array) -> None:
 def _reduced(pixels: Array, height: int, width: int) -> Array:
     """`pixels` [H, W, 3] at exactly this size, themselves where it is theirs."""
     same = pixels.shape[:2] == (height, width)
-    return pixels if same else resize_in_bands(pixels, height, width, ROWS, _in_parallel)
+    return pixels if same else resize_in_bands(pixels, height, width, ROWS, _in_parallel, BICUBIC)
 
 
 def _in_parallel(work: Callable[[int], None], tops: range) -> None:
