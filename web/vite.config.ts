@@ -2,11 +2,12 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
+import { HELLO } from "./src/engine/held";
 
 const OUT = "../src/onestroke/page/dist";
 const ORT = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify";
 // What src/engine/held.ts waits for, from the runtime's threads.
-const HELLO = 'if (globalThis.self?.name?.startsWith("em-pthread")) postMessage("hello");\n';
+const GREETING = `if (globalThis.self?.name?.startsWith("em-pthread")) postMessage("${HELLO}");\n`;
 const BUNDLED = ["onnxruntime-web", "onnxruntime-common", "mediabunny"];
 
 /** The runtime beside the page, packed: hosts need not compress it, and the wheel stays small. */
@@ -16,7 +17,7 @@ function runtime(): Plugin {
     closeBundle() {
       mkdirSync(`${OUT}/ort`, { recursive: true });
       writeFileSync(`${OUT}/ort/ort.wasm.gz`, gzipSync(readFileSync(`${ORT}.wasm`), { level: 9 }));
-      writeFileSync(`${OUT}/ort/ort.mjs`, HELLO + readFileSync(`${ORT}.mjs`, "utf8"));
+      writeFileSync(`${OUT}/ort/ort.mjs`, GREETING + readFileSync(`${ORT}.mjs`, "utf8"));
       writeFileSync(`${OUT}/LICENSES`, licenses());
       stamp();
     },

@@ -8,6 +8,15 @@ from PIL import Image
 from onestroke.samples import scenes
 
 WAIT = 120_000
+# For the page itself: whether the service worker has kept it, and how a slider moves.
+KEPT = """async () => {
+  for (const name of await caches.keys()) {
+    const kept = await caches.open(name);
+    if ((await kept.match("./ort/ort.wasm.gz")) && (await kept.keys()).length > 8) return true;
+  }
+  return false;
+}"""
+SLIDE = "([id, value]) => { const s = document.getElementById(id); s.value = value; s.dispatchEvent(new Event('input')); }"
 
 
 def ready(page):
@@ -38,5 +47,4 @@ def saved(page, button="#png"):
 
 
 def slide(page, slider, value):
-    script = "([id, value]) => { const s = document.getElementById(id); s.value = value; s.dispatchEvent(new Event('input')); }"
-    page.evaluate(script, [slider, str(value)])
+    page.evaluate(SLIDE, [slider, str(value)])

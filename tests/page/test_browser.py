@@ -5,7 +5,7 @@ import threading
 import av
 import numpy as np
 import pytest
-from browsing import WAIT, give, picture, ready, saved, shown, slide
+from browsing import KEPT, WAIT, give, picture, ready, saved, shown, slide
 from clips import copied, make_clip
 from PIL import Image
 
@@ -138,11 +138,7 @@ def test_a_broken_file_is_one_readable_line(page, tmp_path, name, said):
 
 
 def test_it_works_without_a_network_after_the_first_visit(page, tmp_path):
-    page.wait_for_function(
-        "async () => { for (const n of await caches.keys()) { const c = await caches.open(n);"
-        " if (await c.match('./ort/ort.wasm.gz') && (await c.keys()).length > 8) return true; } return false; }",
-        timeout=WAIT,
-    )
+    page.wait_for_function(KEPT, timeout=WAIT)
     page.wait_for_timeout(1500)
     page.context.set_offline(True)
     page.reload()

@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from browsing import WAIT, picture
+from browsing import KEPT, SLIDE, WAIT, picture
 from clips import copied, make_clip
 from PIL import Image
 
@@ -26,16 +26,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 READY = "return document.documentElement.dataset.ready !== undefined"
 TAKEN = "return document.getElementById('choose').textContent === 'Another photo'"
 QUIET = "return document.getElementById('progress').hidden"
-KEPT = """
-const done = arguments[arguments.length - 1];
-navigator.serviceWorker.ready.then(async () => {
-  for (const name of await caches.keys()) {
-    const kept = await caches.open(name);
-    if ((await kept.match("./ort/ort.wasm.gz")) && (await kept.keys()).length > 8) return done(true);
-  }
-  done(false);
-});
-"""
 ANSWERED = """
 const done = arguments[arguments.length - 1];
 fetch("./icon.svg").then((answer) => done(answer.ok), () => done(false));
@@ -53,7 +43,7 @@ class Firefox:
         if not FIREFOX:
             pytest.skip("needs firefox")
         keep = {"browser.download.folderList": 2, "browser.download.dir": str(downloads)}
-        self.at = marionette.Marionette(bin=FIREFOX, headless=True, prefs=keep)
+        self.at = marionette.Marionette(bin=FIREFOX, headless=True, prefs=keep, gecko_log=str(downloads / "gecko.log"))
         self.at.start_session({"strictFileInteractability": False})
         self.at.timeout.script = WAIT / 1000
 
@@ -144,8 +134,7 @@ def test_a_photo_is_painted_as_by_python_at_each_strength(page, tmp_path):
     page.give(path)
     until(lambda: page.run(TAKEN), "the photo is not taken")
     for value in (0.3, 1.0, 1.3):
-        script = "const s = document.getElementById('strength'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))"
-        page.run(script, str(value))
+        page.run(f"({SLIDE})(arguments)", "strength", str(value))
         made = saved(page, tmp_path, "hill-mosaic.png")
         with Image.open(made) as image:
             assert np.abs(np.asarray(image.convert("RGB")).astype(int) - paint(photo, value)).max() <= 2, value
@@ -170,7 +159,7 @@ def test_it_starts_each_time_answers_and_works_without_a_network(browser, tmp_pa
         for visit in range(4):
             browser.open(server.address(running))
             until(lambda: browser.run(READY), f"visit {visit}")
-            until(lambda: browser.wait_for(KEPT), "nothing is kept")
+            until(lambda: browser.wait_for(f"({KEPT})().then(arguments[arguments.length - 1])"), "nothing is kept")
             assert browser.wait_for(ANSWERED), f"visit {visit}"
         running.shutdown()
     browser.open(server.address(running))
