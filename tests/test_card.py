@@ -19,7 +19,7 @@ CARDS = st.builds(
     solid=st.floats(1e-6, 10),
     strongest=st.floats(0, 10),
     io=st.sampled_from(["uint8", "float"]),
-    precision=st.sampled_from(["fp32", "fp16", "int8"]),
+    precision=st.sampled_from(["fp32", "fp16", "w8", "int8"]),
     styles=st.lists(st.text(max_size=30), max_size=4),
     objective=NUMBERS,
     parity=NUMBERS,

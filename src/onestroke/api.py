@@ -153,7 +153,8 @@ def export(
 ) -> Path:
     """Write the network that the run in a folder has reached; returns the file (default: RUN/<painting>.onnx).
 
-    precision: "fp32", "fp16" (half the size) or "int8". io: "uint8" [N, H, W, 3] or "float" [N, 3, H, W] in [0, 1].
+    precision: "fp32", "fp16" (half the size), "w8" (0.3 of it) or "int8" (computed in 8 bits). io: "uint8" [N, H, W, 3] or
+    "float" [N, 3, H, W] in [0, 1].
     Raises ConfigError, and ModelError where ONNX Runtime and torch disagree or `path` is a file that is no model of ours.
     """
     from onestroke.exporting.onnx import export_run

@@ -15,7 +15,7 @@ _RANGES = {
     "minimum": (1, 4096), "multiple": (1, 4096), "halo": (0, 65_536), "parameters": (0, 10**12), "train_size": (0, 65_536),
     "solid": (1e-6, 10.0), "strongest": (0.0, 10.0), "steps": (0, 10**12), "grain": (0, 64),
 }  # fmt: skip
-_CHOICES = {"tiling": ("exact", "global-statistics"), "io": ("uint8", "float"), "precision": ("fp32", "fp16", "int8")}
+_CHOICES = {"tiling": ("exact", "global-statistics"), "io": ("uint8", "float"), "precision": ("fp32", "fp16", "w8", "int8")}
 _LONGEST = 1000  # letters of a name
 
 
@@ -30,10 +30,10 @@ class ModelCard:
     less; below it (everywhere, where that is 1) the painting is blended with the photo.
     `styles` names the styles of a file that holds several. `style_levels` says whether a dull style image was prepared for
     training ("auto") or taken as it is; `grain`, in levels, what the network learned to follow in smooth parts (grain.py).
-    `precision` is "fp32", "fp16" (convolution weights stored as float16; computed in float32 everywhere) or "int8" (most
-    convolutions computed in 8 bits). `objective` holds the held-out losses (1.0 = what doing nothing costs), `parity` the
-    measured difference of this file in ONNX Runtime from the fp32 network in torch: `most` and `mean` in levels of 255,
-    `psnr` in decibels.
+    `precision` is "fp32", "fp16" (convolution weights stored as float16), "w8" (large ones as int8; like fp16, computed in
+    float32 everywhere) or "int8" (most convolutions computed in 8 bits). `objective` holds the held-out losses (1.0 = what
+    doing nothing costs), `parity` the measured difference of this file in ONNX Runtime from the fp32 network in torch:
+    `most` and `mean` in levels of 255, `psnr` in decibels.
     """
 
     name: str

@@ -40,6 +40,7 @@ def exported(network, path, io="uint8", precision="fp32"):
         ("tiny", "uint8", "fp32", 1e-6),
         ("tiny", "float", "fp32", 0),
         ("tiny", "uint8", "fp16", 1e-3),
+        ("tiny", "uint8", "w8", 1e-2),
         ("johnson", "uint8", "fp32", 1e-6),  # whose input is not centered
     ],
 )

@@ -13,8 +13,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("run", help="run folder of `onestroke train`")
     parser.add_argument("-o", "--out", metavar="NAME.onnx", help="file to write; default: RUN/<painting>[_fp16][_web].onnx")
     parser.add_argument(
-        "--precision", default="fp32", choices=("fp32", "fp16", "int8"),
-        help="fp16 stores weights in half the space, int8 computes most convolutions in 8 bits",
+        "--precision", default="fp32", choices=("fp32", "fp16", "w8", "int8"),
+        help="fp16 stores weights in half the space, w8 in 0.3 of it, int8 computes most convolutions in 8 bits",
     )  # fmt: skip
     parser.add_argument(
         "--io", default="uint8", choices=("uint8", "float"), help="uint8 [N,H,W,3], or float [N,3,H,W] in [0,1]"

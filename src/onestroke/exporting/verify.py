@@ -20,8 +20,8 @@ from onestroke.training.photos import read_rgb
 PARITY_SIZES = ((1, 64, 64), (1, 257, 391), (1, 1080, 1920), (1, 97, 1024), (3, 65, 66))
 # Levels of 255. For fp32 rounding may fall to either side, nothing more.
 PARITY_MOST, PARITY_MEAN = 1, 0.05
-# Decibels of PSNR against fp32. fp16 reaches 65 and more, int8 35 to 45: below these something is broken.
-LEAST_PSNR = {"fp16": 45.0, "int8": 25.0}
+# Decibels of PSNR against fp32. fp16 reaches 65 and more, w8 50, int8 35 to 45: below these something is broken.
+LEAST_PSNR = {"fp16": 45.0, "w8": 35.0, "int8": 25.0}
 BEST_PSNR = 99.0  # what equal pictures are said to have
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -28,7 +29,7 @@ _BASE_FILE = Path(str(importlib.resources.files(__package__) / "base.onnx"))
 def initial_weights(source: str, network: str, styles: Sequence[str]) -> dict[str, Tensor] | None:
     """The state of networks.build(network, len(styles)) to start from; None: random weights.
 
-    source: "auto", "none", "base", the name of a bundled style, or a file exported in fp32 or fp16, of `network` or of
+    source: "auto", "none", "base", the name of a bundled style, or a file exported in fp32, fp16 or w8, of `network` or of
     another size of it. A style that the model has by name keeps its gains and biases, any other one with the mean of
     all. Raises ConfigError for another kind of network or int8, and ModelError for what is no model of ours.
     """
@@ -66,8 +67,8 @@ def _read(path: Path) -> tuple[str, list[str], Framed]:
         raise ModelError(f"{path}: not an ONNX model, or a damaged one ({type(error).__name__})") from None
     card = ModelCard.from_metadata({entry.key: entry.value for entry in model.metadata_props}, str(path))
     if card.precision == "int8":
-        raise ConfigError(f"initialize_from: {path} is in int8; name its fp32 or fp16 file")
-    stored = {part.name.removesuffix(".half"): onnx.numpy_helper.to_array(part) for part in model.graph.initializer}
+        raise ConfigError(f"initialize_from: {path} is in int8; name its fp32, fp16 or w8 file")
+    stored = _weights({part.name: onnx.numpy_helper.to_array(part) for part in model.graph.initializer})
     kind = networks.name_of(card.network, stored)
     styles = card.styles or [card.name]
     try:
@@ -79,3 +80,11 @@ def _read(path: Path) -> tuple[str, list[str], Framed]:
     wrapper.unfold()
     net.load_state_dict(dict(zip(net.state_dict(), wrapper.state_dict().values(), strict=True)))
     return kind, styles, net
+
+
+def _weights(stored: dict[str, Any]) -> dict[str, Any]:
+    """Arrays under torch's names, from those of a file: float16, or int8 and a scale (exporting/precision.py)."""
+    whole = {name.removesuffix(".half"): values for name, values in stored.items()}
+    scaled = {name.removesuffix(".int8"): values * stored[f"{name.removesuffix('.int8')}.scale"]
+              for name, values in stored.items() if name.endswith(".int8")}  # fmt: skip
+    return whole | scaled

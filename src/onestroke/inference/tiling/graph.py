@@ -56,8 +56,10 @@ class Graph:
         self.image = next(value for value in graph.input if value.name == IMAGE)
         self.nodes = list(graph.node)
         self.stored = dict(self.constants)  # by the names under which operators know them
+        kernels = {node.input[1] for node in self.nodes if node.op_type == "Conv"}
         for node in self.nodes:
-            if node.op_type in ("Cast", "DequantizeLinear") and node.input[0] in self.stored:
+            widens = node.op_type in ("Cast", "DequantizeLinear") or (node.op_type == "Mul" and node.output[0] in kernels)
+            if widens and node.input[0] in self.stored:
                 self.stored[node.output[0]] = self.stored[node.input[0]]
         self.norms = [node for node in self.nodes if node.op_type == NORM]
         if {node.input[0] for node in self.norms} & {
