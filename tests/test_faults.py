@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from forks import Command
 from PIL import Image
 from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -107,16 +108,14 @@ def test_a_run_killed_before_its_settings_were_whole_begins_again(painting, phot
 
 @pytest.mark.slow
 def test_a_kill_right_after_a_save_loses_no_row(painting, photos, tmp_path, unexported):
-    code = (
-        "import os, sys\nfrom onestroke.cli.main import main\nfrom onestroke.training.callbacks import Checkpoint\n"
-        "save = Checkpoint.save\n"
+    ends = (
+        "import os\nfrom onestroke.training.callbacks import Checkpoint\nsave = Checkpoint.save\n"
         "def killed(self, trainer):\n    save(self, trainer)\n    if trainer.global_step == 10: os._exit(9)\n"
-        "Checkpoint.save = killed\nsys.exit(main(sys.argv[1:]))"
+        "Checkpoint.save = killed"
     )
     run = tmp_path / "run"
     given = ["train", str(painting), "--content", str(photos), "--out", str(run), "--steps", "12", "--save-every", "10", *SMALL]
-    done = subprocess.run([sys.executable, "-c", code, *given, "--preview-every", "10"], capture_output=True, check=False)
-    assert done.returncode == 9
+    assert Command(tmp_path / "killed.log", *given, "--preview-every", "10", before=ends).end() == 9
     assert main(["train", "--out", str(run), "--resume"]) == 0
     with (run / "metrics.csv").open() as file:
         assert [row["step"] for row in csv.DictReader(file) if row["part"] == "train"] == ["10"]

@@ -36,6 +36,12 @@ def test_help_of_a_verb_imports_nothing_heavy(verb):
     assert "--" in done.stdout
 
 
+@pytest.mark.parametrize("verb", ["train", "export"])
+def test_the_scripts_beside_the_readme_are_verbs(verb):
+    done = subprocess.run([sys.executable, f"{verb}.py", "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and f"usage: onestroke {verb}" in done.stdout
+
+
 def command(*arguments, **options):
     return subprocess.Popen(
         [sys.executable, "-m", "onestroke", *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE, **options

@@ -2,11 +2,10 @@
 
 import os
 import secrets
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forks import Command
 
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # or Ray writes one to the home folder
 
@@ -44,15 +43,14 @@ def workers():
 
 
 @pytest.fixture
-def without_ray():
+def without_ray(tmp_path):
     """A function that runs a command where Ray is not installed: its exit code, and what it says.
 
     In a process of its own: threads of a Ray that is there do not survive its absence.
     """
 
     def start(*words):
-        code = "import sys; sys.modules['ray'] = None; from onestroke.cli.main import main; sys.exit(main())"
-        done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False)
-        return done.returncode, done.stderr
+        command = Command(tmp_path / "without_ray.log", *words, before="import sys; sys.modules['ray'] = None")
+        return command.end(), command.said
 
     return start

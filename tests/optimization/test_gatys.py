@@ -1,12 +1,11 @@
 """Whole runs through the command that users type, on small pictures and VGG16."""
 
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from forks import Command
 from PIL import Image
 
 from onestroke.cli import gatys as command
@@ -100,13 +99,10 @@ def test_a_resumed_run_keeps_its_memory_and_so_its_tiles(photo, painting, tmp_pa
 def test_what_stops_it_keeps_the_picture_and_the_state(number, code, photo, painting, tmp_path):
     out, state = tmp_path / "p.png", tmp_path / "p.png.resume"
     arguments = ["gatys", str(photo), str(painting), "-o", str(out), *SMALL, "--steps", "2000"]
-    command = [sys.executable, "-m", "onestroke.cli.main", *arguments]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr:
-            if "step 50/" in line:
-                break
-        process.send_signal(number)
-        assert process.wait(60) == code and "--resume" in process.stderr.read()
+    process = Command(tmp_path / "stopped.log", *arguments)
+    process.wait_for(lambda: "step 50/" in process.said)
+    process.send(number)
+    assert process.end() == code and "--resume" in process.said
     assert read_image(out).rgb.shape == (37, 48, 3) and state.is_file()
     assert cli("gatys", [*arguments[1:-1], "60", "--resume"]) == 0
     assert not state.exists()

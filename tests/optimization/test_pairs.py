@@ -4,13 +4,11 @@ import csv
 import json
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 import torch
+from forks import Command
 from PIL import Image
 
 from onestroke.cli.main import run as cli
@@ -61,24 +59,10 @@ def written(folder, name):
 
 def test_a_kill_at_any_moment_neither_loses_nor_repeats_a_pair(finished, content, painting, tmp_path):
     out = tmp_path / "killed"
-    command = [
-        sys.executable,
-        "-m",
-        "onestroke.cli.main",
-        "pairs",
-        str(painting),
-        "--content",
-        str(content),
-        "-o",
-        str(out),
-        *RECIPE,
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    until = time.monotonic() + 100
-    while time.monotonic() < until and not (out.exists() and entries(out)):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command = Command(tmp_path / "killed.log", "pairs", painting, "--content", content, "-o", out, *RECIPE)
+    command.wait_for(lambda: out.exists() and entries(out))
+    command.send(signal.SIGKILL)
+    command.end()
     with (out / "manifest-1-of-1.jsonl").open("a") as file:
         file.write('{"name": "0000')  # what a kill in the middle of a line leaves
     kept = {entry["name"]: written(out, entry["name"]) for entry in entries(out)}
@@ -196,17 +180,16 @@ def test_pairs_alone_teach(finished, content, painting, tmp_path):
 def test_a_run_that_was_stopped_among_pairs_resumes_to_the_same_weights(finished, content, painting, tmp_path):
     both = ["--supervision", "both", "--pair-share", "0.5"]
     assert train(finished, content, painting, tmp_path / "whole", *both) == 0
-    code = (
-        "import sys, pytorch_lightning as pl\nfrom onestroke.cli.main import run\n"
+    ends = (
         "from onestroke.training import callbacks\n"
         "class Kill(callbacks.Checkpoint):\n"
         "    def on_train_batch_end(self, trainer, *a):\n"
         "        super().on_train_batch_end(trainer, *a)\n"
         "        if trainer.global_step == 8: import os; os._exit(9)\n"
-        "callbacks.Checkpoint = Kill\nsys.exit(run('train', sys.argv[1:]))"
+        "callbacks.Checkpoint = Kill"
     )
     arguments = training(finished, content, painting, tmp_path / "cut", *both)
-    assert subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=False).returncode == 9
+    assert Command(tmp_path / "cut.log", "train", *arguments, before=ends).end() == 9
     assert load_checkpoint(tmp_path / "cut" / "last.ckpt")["global_step"] == 5
     assert cli("train", ["--out", str(tmp_path / "cut"), "--resume"]) == 0
     whole, cut = (load_checkpoint(tmp_path / name / "last.ckpt")["state_dict"] for name in ("whole", "cut"))

@@ -1,10 +1,9 @@
 """Training in two processes on this machine, which Lightning starts, and what they do together."""
 
 import csv
-import subprocess
-import sys
 
 import pytest
+from forks import Command
 
 from onestroke.cli.main import run as cli
 from onestroke.training.checkpoint import load_checkpoint
@@ -13,10 +12,9 @@ SMALL = ["--size", "32", "--batch", "4", "--style-size", "48", "--style-layers",
          "relu2_1", "--precision", "fp32", "--device", "cpu", "--val-every", "3", "--preview-every", "9", "--save-every",
          "2"]  # fmt: skip
 # Without the export; in the second process the loss is no number, once, where a marker says so.
-SCRIPT = """
+CHANGED = """
 import os, pathlib, sys
 from onestroke import api
-from onestroke.cli.main import run
 from onestroke.training.step import TrainingStep
 marker, learn = pathlib.Path(sys.argv[0] + ".once"), TrainingStep.terms
 def terms(self, net, batch, step):
@@ -27,8 +25,9 @@ def terms(self, net, batch, step):
     return found
 TrainingStep.terms = terms
 api._finish = lambda trained: api.Run(trained.folder, trained.steps, trained.objective, trained.folder, trained.folder)
-sys.exit(run("train", sys.argv[1:]))
 """
+# What Lightning starts the second process with: the command that the first one seems to be.
+SCRIPT = f"{CHANGED}\nfrom onestroke.cli.main import run\nsys.exit(run('train', sys.argv[1:]))\n"
 
 
 def rows(run):
@@ -45,7 +44,10 @@ def test_two_processes_do_what_one_does(tmp_path, painting, photos):
     given = [str(painting), "--content", str(photos), *SMALL, "--steps", "3"]
 
     def run(*more):
-        return subprocess.run([sys.executable, str(script), *more], capture_output=True, text=True, check=True, timeout=300)
+        seeming = f"import sys\nsys.argv = {[str(script), *more]}\n{CHANGED}"
+        command = Command(tmp_path / "said.log", "train", *more, before=seeming)
+        assert command.end(300) == 0, command.said
+        return command.said
 
     assert cli("train", [*given, "--out", str(reference)]) == 0
     run(*given, "--out", str(out), "--devices", "2")
@@ -54,7 +56,7 @@ def test_two_processes_do_what_one_does(tmp_path, painting, photos):
         assert mine[:2] == due[:2] and float(mine[2]) == pytest.approx(float(due[2]), rel=1e-3)
 
     (tmp_path / "train_small.py.once").touch()
-    said = run("--out", str(out), "--resume", "--steps", "8", "--devices", "2").stdout
+    said = run("--out", str(out), "--resume", "--steps", "8", "--devices", "2")
     assert said.count("going back to step 4 with half the rate") == 1
     saved = load_checkpoint(out / "last.ckpt")
     assert saved["global_step"] == 8 and saved["rate_scale"] == 0.5

@@ -4,8 +4,6 @@ import csv
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -15,12 +13,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from forks import Command
 from PIL import Image
 
+from onestroke import bundled
 from onestroke.cli.main import run as cli
 from onestroke.config.schema import merge, read_yaml, write_mapping
 from onestroke.config.training import TrainConfig
 from onestroke.errors import ConfigError, Diverged, TrainingError
+from onestroke.exporting import onnx as exporting
 from onestroke.inference.stylizer import Stylizer
 from onestroke.networks import registry as networks
 from onestroke.training.budget import Clock
@@ -82,28 +83,25 @@ def test_vgg_is_not_in_the_checkpoint(finished):
 
 
 def start(painting, photos, out, *more):
-    command = [sys.executable, "train.py", *arguments(painting, photos, out, *more)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return Command(out.with_suffix(".log"), "train", *arguments(painting, photos, out, *more))
 
 
-def wait_for_rows(out, count, process):
-    until = time.monotonic() + 120
-    while time.monotonic() < until and process.poll() is None:
-        if (out / "metrics.csv").exists() and len((out / "metrics.csv").read_text().splitlines()) > count:
-            return
-        time.sleep(0.02)
-    process.kill()
-    pytest.fail(f"the run never got there: {process.stdout.read()}")
+def wait_for_rows(out, count, command):
+    def there():
+        return (out / "metrics.csv").exists() and len((out / "metrics.csv").read_text().splitlines()) > count
+
+    command.wait_for(there)
+    assert there(), f"the run never got there: {command.said}"
 
 
 @pytest.mark.usefixtures("unexported")
 def test_killed_and_resumed_gives_the_same_weights(tmp_path, painting, photos, finished):
     out = tmp_path / "killed"
-    process = start(painting, photos, out, "--steps", "24", "--save-every", "7")
-    wait_for_rows(out, 2, process)
+    command = start(painting, photos, out, "--steps", "24", "--save-every", "7")
+    wait_for_rows(out, 2, command)
     time.sleep(np.random.default_rng().uniform(0, 0.5))  # any moment will do, inside a save included
-    process.kill()
-    process.communicate()
+    command.send(signal.SIGKILL)
+    command.end()
     reached = load_checkpoint(out / "last.ckpt")["global_step"]
     assert cli("train", ["--out", str(out), "--resume"]) == 0
     assert reached in (7, 14, 21, 24)  # what was saved when the kill came, never something between
@@ -116,12 +114,11 @@ def test_killed_and_resumed_gives_the_same_weights(tmp_path, painting, photos, f
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_what_stops_a_run_saves_says_how_to_go_on_and_loses_nothing(number, code, tmp_path, painting, photos):
     out = tmp_path / "stopped"
-    process = start(painting, photos, out, "--steps", "400", "--save-every", "1000")
-    wait_for_rows(out, 2, process)
-    process.send_signal(number)
-    text, _ = process.communicate(timeout=120)
-    assert process.returncode == code, text
-    assert "--resume" in text and "Traceback" not in text
+    command = start(painting, photos, out, "--steps", "400", "--save-every", "1000")
+    wait_for_rows(out, 2, command)
+    command.send(number)
+    assert command.end() == code, command.said
+    assert "--resume" in command.said and "Traceback" not in command.said
     reached = load_checkpoint(out / "last.ckpt")["global_step"]
     assert 0 < reached < 400
     more = str(reached + 5)
@@ -416,12 +413,9 @@ def test_bad_input_is_one_line_and_exit_code_2(flags, message, painting, photos,
 def test_killed_before_the_first_save_and_resumed_gives_the_same_weights(tmp_path, painting, photos, finished):
     """The first checkpoint, of step 0, holds the weights that the run began with."""
     out = tmp_path / "killed"
-    code = (
-        "import os, sys\nfrom onestroke.cli.main import run\nfrom onestroke.training.module import StyleModule\n"
-        "StyleModule.training_step = lambda *a: os._exit(9)\nsys.exit(run('train', sys.argv[1:]))"
-    )
+    ends = "import os\nfrom onestroke.training.module import StyleModule\nStyleModule.training_step = lambda *a: os._exit(9)"
     given = arguments(painting, photos, out, "--steps", "24", "--save-every", "7")
-    assert subprocess.run([sys.executable, "-c", code, *given], capture_output=True, check=False).returncode == 9
+    assert Command(tmp_path / "killed.log", "train", *given, before=ends).end() == 9
     assert load_checkpoint(out / "last.ckpt")["global_step"] == 0
     assert cli("train", ["--out", str(out), "--resume"]) == 0
     assert_same_weights(out, finished)
@@ -440,12 +434,14 @@ def test_a_checkpoint_of_other_weights_is_refused(finished, tmp_path, capsys, ch
     assert name in capsys.readouterr().err
 
 
-def test_an_export_replaces_only_models_of_ours(finished, tmp_path, capsys):
+def test_an_export_replaces_only_models_of_ours(finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(exporting, "export", lambda net, card, path, photos: shutil.copy(bundled.path("brushwork"), path))
     place = tmp_path / "keep.onnx"
     place.write_bytes(b"somebody's work")
     assert cli("export", [str(finished), "-o", str(place)]) == 2
     assert place.read_bytes() == b"somebody's work" and "--overwrite" in capsys.readouterr().err
     assert cli("export", [str(finished), "-o", str(place), "--overwrite"]) == 0
+    assert place.read_bytes() != b"somebody's work"
     assert cli("export", [str(finished), "-o", str(place)]) == 0
 
 
