@@ -1,13 +1,16 @@
 """The tests make every picture they need; VGG16 comes from the development group's wheel."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch reads it: tests run side by side (pytest-xdist)
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import settings
+from moved import moved
 from PIL import Image
 
 from onestroke.inference.stylizer import Stylizer
@@ -68,34 +71,85 @@ def painting(tmp_path_factory) -> Path:
     return path
 
 
-def exported(network: str, path: Path) -> Path:
-    """An untrained network, exported to `path`: stylizing is what it is tested for, not beauty."""
-    import torch
+@pytest.fixture(scope="session")
+def forms(tmp_path_factory) -> Path:
+    """The folder of models that are exported once, whichever of pytest's processes comes first: tracing takes seconds."""
+    place = tmp_path_factory.getbasetemp()
+    place = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "forms"
+    place.mkdir(exist_ok=True)
+    return place
 
+
+def exported(path, network, net, painting="", **about):
+    """Export a network to `path`, unless it is there."""
     from onestroke.exporting.onnx import export, make_card
-    from onestroke.networks import registry as networks
 
-    torch.manual_seed(0)
-    net = networks.build(network).eval()
-    export(net, make_card(path.stem, network, net, painting=f"{path.stem}.png", license=""), path)
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            precision = about.pop("precision", "fp32")
+            card = make_card(path.stem, network, net, painting=painting, license="", **about)
+            export(net, replace(card, precision=precision), path)
     return path
 
 
+def untrained(network, path):
+    """Such a network: stylizing is what it is tested for, not beauty."""
+    import torch
+
+    from onestroke.networks import registry as networks
+
+    torch.manual_seed(0)
+    return exported(path, network, networks.build(network).eval(), f"{path.stem}.png")
+
+
 @pytest.fixture(scope="session")
-def model(tmp_path_factory) -> Path:
+def model(forms) -> Path:
     """The default network."""
-    return exported("onestroke", tmp_path_factory.mktemp("model") / "stripes.onnx")
+    return untrained("onestroke", forms / "stripes.onnx")
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> Path:
+def tiny(forms) -> Path:
     """The smallest network with the fewest norms, for tests that paint many frames and compare them.
 
     An untrained one with more norms in a row magnifies rounding, which varies with where memory lies, to a few levels.
     """
-    return exported("tiny-0.1", tmp_path_factory.mktemp("tiny") / "dots.onnx")
+    return untrained("tiny-0.1", forms / "dots.onnx")
 
 
 @pytest.fixture(scope="session")
 def painter(tiny) -> Stylizer:
     return Stylizer(tiny, "cpu")
+
+
+@pytest.fixture(scope="session")
+def moved_model(forms):
+    """A function: a network whose norms are away from one and zero, and the file that it is exported to."""
+
+    def make(network, io="uint8", precision="fp32"):
+        import torch
+
+        from onestroke.networks import registry as networks
+
+        torch.manual_seed(3)
+        net = moved(networks.build(network))
+        return net, exported(forms / f"{network}_{io}_{precision}.onnx", network, net, io=io, precision=precision)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def two_styles():
+    """Such a network of two styles."""
+    import torch
+
+    from onestroke.networks import registry as networks
+
+    torch.manual_seed(3)
+    return moved(networks.build("tiny", styles=2))
+
+
+@pytest.fixture(scope="session")
+def both(forms, two_styles) -> Path:
+    """What it is exported to: its styles are called "wave" and "scream"."""
+    return exported(forms / "both.onnx", "tiny", two_styles, "two pictures", styles=["wave", "scream"])

@@ -99,15 +99,8 @@ def test_nothing_but_noise(shaky, whole, photo):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("network", "io"), [("johnson", "uint8"), ("tiny", "float")])
-def test_other_networks(network, io, tmp_path):
-    import torch
-
-    from onestroke.exporting import onnx as export
-    from onestroke.networks import registry as networks
-
-    torch.manual_seed(1)
-    net, path = networks.build(network).eval(), tmp_path / "net.onnx"
-    export.export(net, export.make_card("net", network, net, painting="", license="", io=io), path)
+def test_other_networks(network, io, moved_model):
+    _, path = moved_model(network, io)
     photo = scene(131, 62)
     wanted = at_once(Stylizer(path, "cpu", memory=100_000), photo, 0.9)
     assert np.abs(in_strips(path, photo, 0.9, 0) - wanted).max() <= 1

@@ -1,5 +1,6 @@
 """Training that begins with the weights of an exported model."""
 
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,14 +9,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from moved import moved
 
 from onestroke import bundled
 from onestroke.card import ModelCard
 from onestroke.cli.main import run as cli
 from onestroke.config.schema import read_yaml
 from onestroke.errors import ConfigError, ModelError
-from onestroke.exporting import onnx as export
 from onestroke.inference.session import open_model
 from onestroke.networks import registry as networks
 from onestroke.training import initialize
@@ -24,13 +23,6 @@ from onestroke.training.initialize import initial_weights
 
 SMALL = ["--network", "tiny", "--size", "32", "--batch", "2", "--style-size", "48", "--style-layers", "relu1_2",
          "--content-layers", "relu1_2", "--device", "cpu", "--save-every", "2"]  # fmt: skip
-
-
-def exported(network, path, io="uint8", precision="fp32"):
-    """A network whose norms are away from one and zero, exported to `path`."""
-    net = moved(networks.build(network))
-    export.export(net, export.make_card("m", network, net, painting="", license="", io=io, precision=precision), path)
-    return net
 
 
 @pytest.mark.slow
@@ -44,9 +36,9 @@ def exported(network, path, io="uint8", precision="fp32"):
         ("johnson", "uint8", "fp32", 1e-6),  # whose input is not centered
     ],
 )
-def test_an_exported_model_gives_its_weights_back(network, io, precision, close, tmp_path):
-    net = exported(network, tmp_path / "m.onnx", io, precision)
-    found = initial_weights(str(tmp_path / "m.onnx"), network, ["new"])
+def test_an_exported_model_gives_its_weights_back(network, io, precision, close, moved_model):
+    net, path = moved_model(network, io, precision)
+    found = initial_weights(str(path), network, ["new"])
     assert found.keys() == net.state_dict().keys()
     for name, tensor in net.state_dict().items():
         torch.testing.assert_close(found[name], tensor, rtol=close, atol=close, msg=name)
@@ -81,9 +73,9 @@ def test_what_is_read_paints_as_the_style_does(style):
 
 
 @pytest.mark.usefixtures("unexported")
-def test_a_run_begins_there_and_goes_on_without_the_file(tmp_path, painting, photos):
-    source, out = tmp_path / "begin.onnx", tmp_path / "run"
-    net = exported("tiny", source)
+def test_a_run_begins_there_and_goes_on_without_the_file(moved_model, tmp_path, painting, photos):
+    net, path = moved_model("tiny")
+    source, out = Path(shutil.copy(path, tmp_path / "begin.onnx")), tmp_path / "run"
     place = [str(painting), "--content", str(photos), "--out", str(out), "--initialize-from", str(source)]
     assert cli("train", [*place, *SMALL, "--rate", "1e-9", "--steps", "2"]) == 0
     reached = trained_network(load_checkpoint(out / "last.ckpt"), "tiny")
@@ -103,8 +95,8 @@ def described(source, target, **changes):
     onnx.save(model, target)
 
 
-def test_what_cannot_be_begun_with_is_said_in_one_line(tmp_path, painting, photos, capsys):
-    exported("johnson", tmp_path / "other.onnx")
+def test_what_cannot_be_begun_with_is_said_in_one_line(moved_model, tmp_path, painting, photos, capsys):
+    shutil.copy(moved_model("johnson")[1], tmp_path / "other.onnx")
     described(tmp_path / "other.onnx", tmp_path / "bytes.onnx", precision="int8")
     described(tmp_path / "other.onnx", tmp_path / "newer.onnx", network="of_tomorrow")
     (tmp_path / "text.onnx").write_text("no model")
@@ -124,30 +116,27 @@ def test_what_cannot_be_begun_with_is_said_in_one_line(tmp_path, painting, photo
 
 
 @pytest.mark.slow
-def test_the_weights_of_another_version_are_refused(tmp_path, monkeypatch):
-    exported("tiny", tmp_path / "m.onnx")
+def test_the_weights_of_another_version_are_refused(moved_model, monkeypatch):
+    _, path = moved_model("tiny")
     wider = partial(
         networks.onestroke, half=32, quarter=64, inner=32, blocks=4, upper=16, eighth=32, deep_inner=8, deep_blocks=1
     )
     monkeypatch.setitem(networks.NETWORKS, "tiny", networks.Network(wider, 2, 8, 42))
     with pytest.raises(ModelError, match="export it again"):
-        initial_weights(str(tmp_path / "m.onnx"), "tiny", ["new"])
+        initial_weights(str(path), "tiny", ["new"])
 
 
-def test_a_model_of_version_0_1_begins_its_own_kind_only(tmp_path):
-    exported("tiny-0.1", tmp_path / "old.onnx")
-    assert initial_weights(str(tmp_path / "old.onnx"), "tiny-0.1", ["new"])
+def test_a_model_of_version_0_1_begins_its_own_kind_only(moved_model):
+    _, path = moved_model("tiny-0.1")
+    assert initial_weights(str(path), "tiny-0.1", ["new"])
     with pytest.raises(ConfigError, match=r"is a tiny-0\.1, not a tiny; use --network tiny-0\.1"):
-        initial_weights(str(tmp_path / "old.onnx"), "tiny", ["new"])
+        initial_weights(str(path), "tiny", ["new"])
 
 
 @pytest.mark.slow
-def test_styles_begin_with_their_own_norms_or_with_the_mean_of_all(tmp_path):
-    net = moved(networks.build("tiny", styles=2))
-    card = export.make_card("both", "tiny", net, painting="", license="", styles=["wave", "scream"])
-    export.export(net, card, tmp_path / "both.onnx")
-    found = initial_weights(str(tmp_path / "both.onnx"), "tiny", ["scream", "new"])
-    state = net.state_dict()
+def test_styles_begin_with_their_own_norms_or_with_the_mean_of_all(two_styles, both):
+    found = initial_weights(str(both), "tiny", ["scream", "new"])
+    state = two_styles.state_dict()
     norms = [name for name in state if name.endswith("affine")]
     assert norms
     for name in norms:
