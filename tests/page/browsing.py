@@ -16,11 +16,31 @@ KEPT = """async () => {
   }
   return false;
 }"""
+# What says that a photo was taken in, as it was before that, and no message.
+UNSAID = "() => { document.getElementById('choose').textContent = ''; document.getElementById('message').hidden = true; }"
 SLIDE = "([id, value]) => { const s = document.getElementById(id); s.value = value; s.dispatchEvent(new Event('input')); }"
 
 
 def ready(page):
     page.wait_for_selector("html[data-ready]", timeout=WAIT)
+
+
+def as_at_first(page):
+    """The first style, painted as it is, and nothing said."""
+    chosen(page, "Mosaic")
+    for slider, value in (("strength", 1), ("brush", 0)):
+        slide(page, slider, value)
+    page.evaluate(UNSAID)
+
+
+def chosen(page, title):
+    """Choose a style, and wait until it is open."""
+    page.click(f".style:has-text('{title}')")
+    titled(page, title)
+
+
+def titled(page, title):
+    page.wait_for_function(f"() => document.getElementById('title').textContent === '{title}'", timeout=WAIT)
 
 
 def give(page, path):
@@ -29,6 +49,7 @@ def give(page, path):
 
 def shown(page, path):
     """Give a photo and wait until the page has taken it."""
+    page.evaluate(UNSAID)
     give(page, path)
     page.wait_for_function("() => document.getElementById('choose').textContent === 'Another photo'", timeout=WAIT)
 

@@ -1,12 +1,12 @@
-"""Debian's chromium with the page in it, and a model of two styles."""
+"""Debian's chromium with the page in it."""
 
+import contextlib
 import shutil
 import threading
 from urllib.parse import urlsplit
 
 import pytest
-from browsing import ready
-from moved import moved
+from browsing import as_at_first, ready
 
 from onestroke import bundled
 from onestroke.page import folder, server
@@ -47,8 +47,8 @@ def address(tmp_path_factory):
         running.shutdown()
 
 
-@pytest.fixture
-def page(browser, address):
+@contextlib.contextmanager
+def visited(browser, address):
     """The page, ready; afterwards: it asked nobody else for anything, and nothing went wrong in it."""
     context = browser.new_context(accept_downloads=True)
     opened, asked, wrong = context.new_page(), [], []
@@ -64,16 +64,24 @@ def page(browser, address):
     assert not strangers and not wrong
 
 
-@pytest.fixture(scope="session")
-def both(tmp_path_factory):
-    """An untrained network of two styles, "wave" and "scream"."""
-    from onestroke.exporting.onnx import export, make_card
-    from onestroke.networks import registry
+@pytest.fixture
+def new_page(browser, address):
+    """The page as a first visit shows it."""
+    with visited(browser, address) as opened:
+        yield opened
 
-    net = moved(registry.build("tiny", styles=2)).eval()
-    path = tmp_path_factory.mktemp("both") / "both.onnx"
-    export(net, make_card("both", "tiny", net, painting="two pictures", license="", styles=["wave", "scream"]), path)
-    return path
+
+@pytest.fixture(scope="module")
+def one_page(browser, address):
+    with visited(browser, address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(one_page):
+    """A page that tests share, since opening one takes ten seconds: as at first, but for its photo and its further styles."""
+    as_at_first(one_page)
+    return one_page
 
 
 @pytest.fixture
