@@ -126,12 +126,12 @@ def test_each_style_trains_as_by_itself_also_after_ctrl_c(quick, unexported, mea
     rows = [out / style.stem / "metrics.csv" for style in styles]
     meanwhile(lambda: any(path.exists() and ",train," in path.read_text() for path in rows),
               lambda: os.kill(os.getpid(), signal.SIGINT))  # fmt: skip
-    steps = ("--steps", "140", "--save-every", "1000")
+    steps = ("--steps", "80", "--save-every", "1000")
     assert train([*styles, bad], photos, out, "--engine", "ray", *steps) == 130
     told = capsys.readouterr().err
     assert "and saved" in told and "run the same command again" in told and "bad: " not in told
     saved = [path.with_name("last.ckpt") for path in rows if path.exists()]
-    assert any(10 <= load_checkpoint(path)["global_step"] < 140 for path in saved if path.exists())
+    assert any(10 <= load_checkpoint(path)["global_step"] < 80 for path in saved if path.exists())
 
     assert train([*styles, bad], photos, out, "--engine", "ray", *steps) == 1
     told = capsys.readouterr()

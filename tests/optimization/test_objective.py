@@ -180,10 +180,10 @@ def test_tiles_give_the_whole_pictures_gradient(changes, height, width, features
 def test_tiles_in_single_precision(features):
     recipe = presets.recipe("quality", vgg="vgg16")
     net = features(recipe)
-    x, photo = torch.rand(2, 1, 3, 203, 250, generator=torch.Generator().manual_seed(0))
+    x, photo = torch.rand(2, 1, 3, 131, 190, generator=torch.Generator().manual_seed(0))
     targets = style_targets(net, recipe, [(waves(70, 90), (None,))], [1.0])
     tiled = GatysObjective(net, recipe, targets, photo, side=64)
-    assert len(tiled.tiles) == 12
+    assert len(tiled.tiles) == 6
     (_, gradient), (_, tiled_gradient) = GatysObjective(net, recipe, targets, photo)(x), tiled(x)
     assert float((tiled_gradient - gradient).norm() / gradient.norm()) < 1e-4
 
