@@ -158,7 +158,8 @@ def test_the_keyboard_reaches_everything(page):
     assert page.get_attribute(".style:has-text('Great wave')", "aria-checked") == "true"
 
 
-def test_the_camera_is_painted_live_and_recorded(page):
+def test_the_camera_is_painted_live_and_recorded(new_page):
+    page = new_page
     page.click("#camera")
     page.wait_for_function("() => document.getElementById('status').textContent.includes('frames a second')", timeout=WAIT)
     page.click("#record")
