@@ -20,9 +20,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from onestroke.card import PRECISIONS
 from onestroke.exporting.compare import SIDE, in_opencv, side_by_side
 from onestroke.exporting.onnx import export_run
-from onestroke.exporting.precision import PRECISIONS
 from onestroke.inference.session import open_model
 from onestroke.networks.wrappers import WRAPPERS
 from onestroke.samples import scenes

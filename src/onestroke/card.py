@@ -15,7 +15,8 @@ _RANGES = {
     "minimum": (1, 4096), "multiple": (1, 4096), "halo": (0, 65_536), "parameters": (0, 10**12), "train_size": (0, 65_536),
     "solid": (1e-6, 10.0), "strongest": (0.0, 10.0), "steps": (0, 10**12), "grain": (0, 64),
 }  # fmt: skip
-_CHOICES = {"tiling": ("exact", "global-statistics"), "io": ("uint8", "float"), "precision": ("fp32", "fp16", "w8", "int8")}
+PRECISIONS = ("fp32", "fp16", "w8", "int8")
+_CHOICES = {"tiling": ("exact", "global-statistics"), "io": ("uint8", "float"), "precision": PRECISIONS}
 _LONGEST = 1000  # letters of a name
 
 

@@ -1,4 +1,5 @@
 import copy
+import math
 import re
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
+from onestroke.card import PRECISIONS
 from onestroke.cli.main import main
 from onestroke.config.schema import write_yaml
 from onestroke.config.training import TrainConfig
@@ -64,15 +66,14 @@ def test_any_size_any_batch_and_the_measured_difference_on_the_card(files, case)
     model, plain = open_model(path, "cpu"), open_model(files["fp32", "uint8"][0], "cpu")
     assert model.card == card and card.precision == case[0]
     assert 0 < card.parity["mean"] <= card.parity["most"] and card.parity["psnr"] >= parity.LEAST_PSNR[case[0]]
-    assert case[0] != "fp16" or card.parity["most"] <= 2
+    assert case[0] == "int8" or card.parity["most"] <= 2
     for shape in ((1, 24, 24, 3), (2, 45, 91, 3), (1, 130, 33, 3)):
         images = np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8)
         for strength in (0.0, 0.3, 1.0, 1.5):
             found = model.run(images, strength)
             assert found.shape == shape
-            assert (
-                np.abs(found.astype(int) - plain.run(images, strength)).mean() <= ({"fp16": 0.2, "w8": 1, "int8": 2}[case[0]])
-            )
+            apart = np.abs(found.astype(int) - plain.run(images, strength))
+            assert apart.mean() <= {"fp16": 0.2, "w8": 0.3, "int8": 2}[case[0]]  # 0.15, 0.2 and 1.4 measured
         assert np.array_equal(model.run(images, 0.0), images)
 
 
@@ -86,14 +87,17 @@ def test_strength_may_be_left_out(files, case):
 
 
 def test_what_is_stored_and_what_is_quantized(files):
-    graphs = {form: onnx.load(files[form, "uint8"][0]).graph for form in precision.PRECISIONS}
-    sizes = {form: files[form, "uint8"][0].stat().st_size for form in precision.PRECISIONS}
+    graphs = {form: onnx.load(files[form, "uint8"][0]).graph for form in PRECISIONS}
+    sizes = {form: files[form, "uint8"][0].stat().st_size for form in PRECISIONS}
     convolutions = sum(node.op_type == "Conv" for node in graphs["fp32"].node)
     halves = [t for t in graphs["fp16"].initializer if t.data_type == onnx.TensorProto.FLOAT16]
+    packed = {t.data_type: t for t in graphs["w8"].initializer if len(t.dims) == 4 and not t.name.endswith(".scale")}
     bytes_ = [t for t in graphs["int8"].initializer if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 4]
     assert len(halves) == convolutions and len(bytes_) == convolutions - 2
     assert sum(node.op_type == "QuantizeLinear" for node in graphs["int8"].node) >= convolutions - 2
-    assert sizes["int8"] < sizes["fp32"] and sizes["fp16"] < 0.8 * sizes["fp32"]
+    assert packed.keys() == {onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8}
+    assert min(math.prod(t.dims) for t in graphs["w8"].initializer if t.data_type == onnx.TensorProto.INT8) >= precision.LARGE
+    assert sizes["w8"] < 0.8 * sizes["fp16"] and sizes["int8"] < sizes["fp32"] and sizes["fp16"] < 0.8 * sizes["fp32"]
 
 
 def test_files_tell_nothing_about_the_computer_that_made_them(files):

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from onestroke.card import PRECISIONS
+
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, export, say how well it agrees with torch; with --check, what each form costs."""
@@ -13,7 +15,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("run", help="run folder of `onestroke train`")
     parser.add_argument("-o", "--out", metavar="NAME.onnx", help="file to write; default: RUN/<painting>[_fp16][_web].onnx")
     parser.add_argument(
-        "--precision", default="fp32", choices=("fp32", "fp16", "w8", "int8"),
+        "--precision", default="fp32", choices=PRECISIONS,
         help="fp16 stores weights in half the space, w8 in 0.3 of it, int8 computes most convolutions in 8 bits",
     )  # fmt: skip
     parser.add_argument(

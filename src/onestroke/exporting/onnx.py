@@ -15,12 +15,12 @@ import torch
 from torch import nn
 
 from onestroke.arrays import Array
-from onestroke.card import ModelCard
+from onestroke.card import PRECISIONS, ModelCard
 from onestroke.config import schema
 from onestroke.config import training as configs
 from onestroke.config.training import SAMPLE_PAINTING, style_name, style_names
 from onestroke.errors import ConfigError, ModelError, because
-from onestroke.exporting.precision import PRECISIONS, calibration_photos, convert
+from onestroke.exporting.precision import calibration_photos, convert
 from onestroke.exporting.verify import fault, parity
 from onestroke.exporting.web import convert_file
 from onestroke.files import replacing

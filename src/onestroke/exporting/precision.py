@@ -24,7 +24,6 @@ from onestroke.logs import quiet
 from onestroke.samples.photos import train_photos
 from onestroke.training.photos import folder_sources, read_rgb
 
-PRECISIONS = ("fp32", "fp16", "w8", "int8")
 # Kernels of this many numbers are stored in 8 bits: nine tenths of all weights. The others draw the details.
 LARGE = 10_000
 # Photos on which int8 learns its ranges, and their side in pixels.
