@@ -16,6 +16,12 @@ from onestroke.samples import scenes
 
 pytestmark = pytest.mark.slow
 
+# For the page itself: count how often the painting's canvas gets another size.
+COUNT_SIZES = """() => {
+  window.sizes = 0;
+  new MutationObserver(() => window.sizes++).observe(after, { attributes: true, attributeFilter: ["width", "height"] });
+}"""
+
 
 def test_a_photo_is_painted_as_by_python_at_each_strength(page, tmp_path):
     path = picture(tmp_path / "hill.png")
@@ -158,18 +164,23 @@ def test_the_keyboard_reaches_everything(page):
     assert page.get_attribute(".style:has-text('Great wave')", "aria-checked") == "true"
 
 
-def test_the_camera_is_painted_live_and_recorded(new_page):
+def test_the_camera_is_painted_live_and_recorded(new_page, tmp_path):
     page = new_page
-    page.click("#camera")
+    shown(page, picture(tmp_path / "tall.png", 900, 1200))
+    page.click("#camera")  # while the photo is still being painted more finely
     page.wait_for_function("() => document.getElementById('status').textContent.includes('frames a second')", timeout=WAIT)
     page.click("#record")
+    page.evaluate(COUNT_SIZES)
     page.wait_for_timeout(2500)
     with page.expect_download(timeout=WAIT) as film:
         page.click("#record")
     assert film.value.suggested_filename.startswith("camera-mosaic.")
     assert film.value.path().stat().st_size > 1000
+    assert page.evaluate("sizes") == 0
     page.click("#leave")
     page.wait_for_selector("#live", state="hidden")
+    assert page.evaluate("[before.width, before.height]") == [900, 1200]
+    page.wait_for_function("() => 4 * after.width === 3 * after.height", timeout=WAIT)
 
 
 def test_a_film_keeps_its_frames_and_its_sound(page, tmp_path):

@@ -12,32 +12,39 @@ export class Camera {
   private readonly video = document.createElement("video");
   private stream: MediaStream | undefined;
   private recorder: MediaRecorder | undefined;
+  /** Of the next frame, and of the one that is shown: their longer sides, as places in SIDES. */
   private side = 2;
+  private shown = 2;
+  /** Counts openings and closings: a camera that is allowed only after it was closed stays so. */
+  private turn = 0;
+  open = false;
 
   constructor(private readonly engine: Engine, private readonly stage: Stage) {
     this.video.muted = true;
     this.video.playsInline = true;
   }
 
-  get open(): boolean {
-    return this.stream !== undefined;
-  }
-
   /** Show painted frames until closed; rejects with a readable line where there is no camera. */
   async start(look: () => Look, told: (fps: number, painted: Painted) => void): Promise<void> {
+    const turn = ++this.turn;
+    this.open = true;
+    let stream: MediaStream;
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, facingMode: "user" } });
+      stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, facingMode: "user" } });
     } catch (error) {
       const denied = error instanceof DOMException && error.name === "NotAllowedError";
       throw new Error(denied ? "The camera was not allowed; the browser's address bar can allow it." : "No camera was found.");
     }
-    this.video.srcObject = this.stream;
+    if (turn !== this.turn) return release(stream);
+    this.stream = stream;
+    this.stage.keep();
+    this.video.srcObject = stream;
     await this.video.play();
     let fps = 0;
     let last = performance.now();
-    while (this.stream) {
+    while (turn === this.turn) {
       const painted = await this.paint(look());
-      if (!painted || !this.stream) break;
+      if (!painted || turn !== this.turn) break;
       const now = performance.now();
       fps = fps ? 0.9 * fps + (0.1 * 1000) / (now - last) : 1000 / (now - last);
       last = now;
@@ -46,10 +53,13 @@ export class Camera {
   }
 
   close(): void {
+    this.turn++;
+    this.open = false;
     this.recorder?.stop();
-    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    release(this.stream);
     this.stream = undefined;
     this.video.srcObject = null;
+    this.stage.restore();
   }
 
   /** The frame that is seen now. */
@@ -64,6 +74,7 @@ export class Camera {
   /** Begin to record what is painted; `done` gets the film once `stopRecording` or `close` ends it. */
   record(done: (film: Blob, extension: string) => void): void {
     const type = FORMATS.find((one) => MediaRecorder.isTypeSupported(one)) ?? "";
+    this.side = this.shown; // a recording keeps its size
     const parts: Blob[] = [];
     const recorder = new MediaRecorder(this.stage.after.captureStream(), type ? { mimeType: type, videoBitsPerSecond: 8e6 } : {});
     recorder.ondataavailable = (event) => parts.push(event.data);
@@ -78,19 +89,25 @@ export class Camera {
 
   private async paint(look: Look): Promise<Painted | undefined> {
     const { videoWidth: width, videoHeight: height } = this.video;
-    const share = Math.min(1, SIDES[this.side]! / Math.max(width, height));
+    const side = this.side;
+    const share = Math.min(1, SIDES[side]! / Math.max(width, height));
     const bitmap = await createImageBitmap(this.video, {
       resizeWidth: Math.round(width * share), resizeHeight: Math.round(height * share), resizeQuality: "medium",
     });
     const painted = await this.engine.ask("frame", { look, bitmap }, [bitmap]);
-    if (!this.stream) return undefined;
+    if (!this.open) return undefined;
+    if (this.recording && side !== this.shown) return painted;
+    this.shown = side;
     this.stage.showPhoto(this.video, width, height);
     this.stage.showPainting(painted);
-    // A recording keeps its size.
     if (!this.recording) {
       if (painted.ms > SLOW) this.side = Math.max(0, this.side - 1);
       else if (painted.ms < FAST) this.side = Math.min(SIDES.length - 1, this.side + 1);
     }
     return painted;
   }
+}
+
+function release(stream: MediaStream | undefined): void {
+  for (const track of stream?.getTracks() ?? []) track.stop();
 }

@@ -120,12 +120,20 @@ async function save(type: string): Promise<void> {
 async function openCamera(): Promise<void> {
   say("");
   setLive(true);
+  painting.pause();
   try {
     await camera.start(() => styles.look(painting.key, painting.strength), (fps, painted) => status(painted, fps));
   } catch (error) {
     say(lineOf(error));
-    closeCamera();
+    leaveCamera();
   }
+}
+
+/** Back to the photo. */
+function leaveCamera(): void {
+  closeCamera();
+  void fit();
+  painting.update();
 }
 
 function closeCamera(): void {
@@ -176,11 +184,7 @@ function listen(): void {
   element("camera").addEventListener("click", () => void openCamera());
   element("snap").addEventListener("click", () => void snap());
   element("record").addEventListener("click", record);
-  element("leave").addEventListener("click", () => {
-    closeCamera();
-    void fit();
-    painting.update();
-  });
+  element("leave").addEventListener("click", leaveCamera);
   element("camera").hidden = !navigator.mediaDevices?.getUserMedia;
 }
 

@@ -37,6 +37,7 @@ export class Painting {
   private cost = 0;
   private asked = 0;
   private running = false;
+  private paused = false;
   private timer = 0;
   private round = 0;
 
@@ -44,9 +45,17 @@ export class Painting {
 
   /** Something moved: paint coarsely at once, and finely when it rests. */
   update(): void {
+    this.paused = false;
     this.asked++;
     clearTimeout(this.timer);
     if (!this.running) void this.run();
+  }
+
+  /** Show nothing more of the photo until something asks for it: a camera is painted in its place. */
+  pause(): void {
+    this.paused = true;
+    this.asked++;
+    clearTimeout(this.timer);
   }
 
   /** Paint every style's small picture, again where the photo is another one. */
@@ -75,12 +84,12 @@ export class Painting {
     this.shown.busy(true);
     let quick = 0;
     try {
-      for (let seen = -1; seen !== this.asked; ) {
+      for (let seen = -1; seen !== this.asked && !this.paused; ) {
         seen = this.asked;
         quick = Math.min(QUICK[this.pace]!, this.first);
         await this.paint(quick, seen, true);
       }
-      this.timer = window.setTimeout(() => void this.rest(this.asked, quick), REST);
+      if (!this.paused) this.timer = window.setTimeout(() => void this.rest(this.asked, quick), REST);
     } catch (error) {
       this.shown.failed(error);
     }
@@ -117,7 +126,7 @@ export class Painting {
     const painted = await this.engine.ask("paint", { look: this.styles.look(key, strength), side, first });
     if (quick) this.learn(painted.ms);
     this.cost = painted.ms / (painted.width * painted.height);
-    if (seen === this.asked || quick) this.shown.painting(painted);
+    if (!this.paused && (seen === this.asked || quick)) this.shown.painting(painted);
   }
 
   private learn(ms: number): void {

@@ -13,6 +13,8 @@ export class Stage {
   private readonly before = element<HTMLCanvasElement>("before");
   readonly after = element<HTMLCanvasElement>("after");
   private readonly handle = element("handle");
+  /** The photo, while a camera's frames stand in its place. */
+  private kept: HTMLCanvasElement | undefined;
 
   constructor() {
     this.frame.addEventListener("pointerdown", (event) => {
@@ -34,6 +36,17 @@ export class Stage {
     const context = this.before.getContext("2d")!;
     context.clearRect(0, 0, ...size);
     context.drawImage(photo, 0, 0, ...size);
+  }
+
+  /** Keep the photo while other pictures are shown; `restore` brings it back. */
+  keep(): void {
+    this.kept ??= this.before.cloneNode() as HTMLCanvasElement;
+    this.kept.getContext("2d")!.drawImage(this.before, 0, 0);
+  }
+
+  restore(): void {
+    if (this.kept) this.showPhoto(this.kept, this.kept.width, this.kept.height);
+    this.kept = undefined;
   }
 
   showPainting(painted: Painted): void {

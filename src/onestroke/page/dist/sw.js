@@ -4,7 +4,7 @@
 const ROOT = new URL("./", self.location).href;
 const OWN = /^((index\.html|icon\.svg|manifest\.webmanifest|(assets|ort|styles)\/.+)?)(\?.*)?$/;
 
-const KEPT = "onestroke-d78f2b8ba9b4";
+const KEPT = "onestroke-648b2073d341";
 
 self.addEventListener("install", () => self.skipWaiting());
 
