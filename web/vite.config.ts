@@ -1,23 +1,25 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 import { HELLO } from "./src/engine/held";
 
 const OUT = "../src/onestroke/page/dist";
-const ORT = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify";
+const ORT = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded";
+/** The runtime's builds, without WebGPU and with it; their WebAssembly is packed by pack.py. */
+const BUILDS = { plain: ORT, webgpu: `${ORT}.asyncify` };
 // What src/engine/held.ts waits for, from the runtime's threads.
 const GREETING = `if (globalThis.self?.name?.startsWith("em-pthread")) postMessage("${HELLO}");\n`;
 const BUNDLED = ["onnxruntime-web", "onnxruntime-common", "mediabunny"];
 
-/** The runtime beside the page, packed: hosts need not compress it, and the wheel stays small. */
+/** The runtime beside the page. */
 function runtime(): Plugin {
   return {
     name: "runtime",
     closeBundle() {
       mkdirSync(`${OUT}/ort`, { recursive: true });
-      writeFileSync(`${OUT}/ort/ort.wasm.gz`, gzipSync(readFileSync(`${ORT}.wasm`), { level: 9 }));
-      writeFileSync(`${OUT}/ort/ort.mjs`, GREETING + readFileSync(`${ORT}.mjs`, "utf8"));
+      for (const [name, build] of Object.entries(BUILDS)) {
+        writeFileSync(`${OUT}/ort/${name}.mjs`, GREETING + readFileSync(`${build}.mjs`, "utf8"));
+      }
       writeFileSync(`${OUT}/LICENSES`, licenses());
       stamp();
     },

@@ -12,7 +12,7 @@ WAIT = 120_000
 KEPT = """async () => {
   for (const name of await caches.keys()) {
     const kept = await caches.open(name);
-    if ((await kept.match("./ort/ort.wasm.gz")) && (await kept.keys()).length > 8) return true;
+    if ((await kept.match("./ort/plain.wasm.gz")) && (await kept.keys()).length > 8) return true;
   }
   return false;
 }"""

@@ -47,7 +47,7 @@ def ask(served, path, **headers):
 
 
 def test_the_folder_holds_all_that_the_page_needs(site):
-    for name in ("index.html", "sw.js", "manifest.webmanifest", "LICENSES", "ort/ort.mjs", "ort/ort.wasm.gz"):
+    for name in ("index.html", "sw.js", "manifest.webmanifest", "LICENSES", "ort/plain.mjs", "ort/plain.wasm.gz"):
         assert (site / name).stat().st_size > 0, name
     (listed,) = json.loads((site / "styles/styles.json").read_text())
     assert listed["title"] == "Mosaic" and listed["painting"]
@@ -145,7 +145,7 @@ def test_files_are_served_with_the_lines_that_threads_need(served):
     assert answer.status == 200 and b"onestroke" in body
     assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
-    answer, _ = ask(served, "/ort/ort.mjs")
+    answer, _ = ask(served, "/ort/plain.mjs")
     assert answer.status == 200 and answer.headers["Content-Type"] == "text/javascript"
 
 

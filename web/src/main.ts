@@ -21,7 +21,7 @@ const stage = new Stage();
 const strip = new Strip((key) => void choose(key));
 const camera = new Camera(engine, stage);
 const sliders = new Sliders(move);
-let runtime: Runtime = { device: "WASM", threads: 1 };
+let runtime: Runtime = { device: "WASM", threads: 1, files: [] };
 let name = "sample";
 let film: Blob | undefined;
 
@@ -198,7 +198,7 @@ async function begin(): Promise<void> {
   if (list[0]) await choose(list[0].name);
   await painting.fillStrip();
   document.documentElement.dataset["ready"] = "true";
-  await keepForOffline();
+  await keepForOffline(runtime.files);
 }
 
 begin().catch((error) => say(lineOf(error)));

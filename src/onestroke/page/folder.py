@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.resources
 import json
+import lzma
 import re
 import shutil
 from collections import Counter
@@ -15,8 +17,10 @@ from onestroke.errors import ConfigError, ModelError, because
 from onestroke.exporting.web import convert_file
 from onestroke.files import replacing
 
-BUILT = Path(str(importlib.resources.files(__name__.rpartition(".")[0]) / "dist"))
+_HERE = Path(str(importlib.resources.files(__name__.rpartition(".")[0])))
+BUILT, RUNTIME = _HERE / "dist", _HERE / "ort"
 STYLES, LIST = "styles", "styles.json"
+_LEVEL = 4  # of gzip: a third of the time of 6, for 7 % more
 
 
 def write(folder: Path, models: Sequence[str | Path], *, overwrite: bool = False) -> list[str]:
@@ -35,6 +39,8 @@ def write(folder: Path, models: Sequence[str | Path], *, overwrite: bool = False
     files = bundled.named(models or bundled.names())
     try:
         shutil.copytree(BUILT, folder, dirs_exist_ok=True)
+        for packed in RUNTIME.glob("*.xz"):
+            _repack(packed, folder / RUNTIME.name / f"{packed.stem}.gz")
         listed = [entry for name, path in files.items() for entry in _write_model(folder, name, path)]
         _tell_apart(listed)
         with replacing(folder / STYLES / LIST) as temporary:
@@ -42,6 +48,12 @@ def write(folder: Path, models: Sequence[str | Path], *, overwrite: bool = False
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
     return [str(entry["name"]) for entry in listed]
+
+
+def _repack(packed: Path, target: Path) -> None:
+    """LZMA, which keeps the wheel small, as gzip, which browsers unpack."""
+    with replacing(target) as temporary:
+        temporary.write_bytes(gzip.compress(lzma.decompress(packed.read_bytes()), _LEVEL, mtime=0))
 
 
 def _write_model(folder: Path, name: str, path: Path) -> list[dict[str, str | int]]:

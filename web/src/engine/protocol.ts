@@ -21,6 +21,8 @@ export interface Look {
 export interface Runtime {
   device: "WebGPU" | "WASM";
   threads: number;
+  /** The addresses of what was loaded for it. */
+  files: string[];
 }
 
 export interface Requests {
