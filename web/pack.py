@@ -1,6 +1,6 @@
-"""Pack ONNX Runtime's WebAssembly for the wheel, where it is another than the one that is packed; onestroke.page.folder unpacks it.
+"""Pack ONNX Runtime's WebAssembly for the wheel, where another one is packed. onestroke.page.folder unpacks it.
 
-Built like vite.config.ts, which puts the JavaScript beside it. LZMA: gzip, which browsers read, takes 1.8 times as much.
+The builds are those of vite.config.ts. By LZMA: gzip, which browsers read, takes 1.8 times as much.
 """
 
 import lzma

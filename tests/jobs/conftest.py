@@ -4,6 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
+import fsspec
 import pytest
 from forks import Command
 
@@ -55,3 +56,11 @@ def without_ray(tmp_path):
         return command.end(), command.said
 
     return start
+
+
+@pytest.fixture
+def memory():
+    store = fsspec.filesystem("memory")
+    yield store
+    store.store.clear()
+    store.pseudo_dirs[:] = [""]

@@ -22,14 +22,6 @@ from onestroke.samples import scenes
 
 
 @pytest.fixture
-def memory():
-    store = fsspec.filesystem("memory")
-    yield store
-    store.store.clear()
-    store.pseudo_dirs[:] = [""]
-
-
-@pytest.fixture
 def folder(tmp_path):
     """Pictures, an animation and a broken file."""
     (tmp_path / "in" / "deep").mkdir(parents=True)
@@ -100,8 +92,9 @@ def test_names_in_a_store_do_not_lead_out_of_a_folder(memory):
     for name in ("/in/a.png", "/in/.hidden/b.png", "/in/deep/.c.png", "/in/notes.txt"):
         memory.pipe(name, b"x")
     memory.store["/in/../../up.png"] = memory.store["/in/a.png"]
-    assert cloud.find("memory://in", {".png"}) == {"memory://in/a.png": "a.png"}
-    assert cloud.find("memory://in/a.png") == {"memory://in/a.png": "a.png"}
+    assert cloud.find("memory://in", {".png"}) == {"memory://in/a.png": ("a.png", 1)}
+    assert cloud.find("memory://in/a.png") == {"memory://in/a.png": ("a.png", 1)}
+    assert "memory://in/.hidden/b.png" in cloud.find("memory://in", hidden=True)
     assert cloud.find("memory://elsewhere") == {}
 
 

@@ -30,10 +30,9 @@ from onestroke.jobs.settings import Settings
 from onestroke.jobs.tasks import Task, Tasks
 from onestroke.jobs.worker import Worker
 from onestroke.media import encoder as encode
-from onestroke.media.encoder import segment_path
 from onestroke.media.reader import Reader
 from onestroke.media.source import File, parse
-from onestroke.media.target import SEGMENT, parts_folder
+from onestroke.media.target import SEGMENT, parts_folder, segment_path
 
 RESUME = Settings(resume=True)
 OPEN_GOP = {"x264-params": "open-gop=1:keyint=12:min-keyint=4:bframes=3:b-adapt=0"}
@@ -205,10 +204,11 @@ def films(folder, *sizes):
 def test_videos_are_split_by_their_share_of_all(tmp_path):
     jobs = films(tmp_path, 10, 1000, 0)
     photo = Job(File(tmp_path / "a.png", "picture"), tmp_path / "out" / "a.png")
-    stored = replace(jobs[1], target_url="s3://out/1.mp4")
+    stored = replace(jobs[1], source=File(Path("s3:/in/1.mp4"), "video"), source_url="s3://in/1.mp4", source_size=1000)
     waiting = Tasks([photo, *jobs], 4).waiting
     assert [(task.jobs[0], task.most) for task in waiting] == [(jobs[1], 8), (jobs[0], 1), (jobs[2], 1), (photo, 1)]
-    assert [task.most for task in Tasks([jobs[1]], 1).waiting] == [task.most for task in Tasks([stored], 4).waiting] == [1]
+    assert [task.most for task in Tasks([jobs[1]], 1).waiting] == [1]
+    assert [task.most for task in Tasks([jobs[0], stored], 4).waiting] == [8, 1]
     assert Tasks([jobs[1]], 4).most == 8  # so that as many workers are begun
 
 

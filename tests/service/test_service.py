@@ -152,7 +152,16 @@ def test_the_page_is_shown_as_onestroke_page_shows_it_and_asks_for_no_token(styl
         server.open_server(site.directory) as own,
     ):
         threading.Thread(target=own.serve_forever, daemon=True).start()
-        paths = ["", "index.html", "sw.js", "ort/plain.mjs", "ort/plain.wasm.gz", "manifest.webmanifest", "icon.svg", "LICENSES"]
+        paths = [
+            "",
+            "index.html",
+            "sw.js",
+            "ort/plain.mjs",
+            "ort/plain.wasm.gz",
+            "manifest.webmanifest",
+            "icon.svg",
+            "LICENSES",
+        ]
         for path in [*paths, "styles/styles.json", f"styles/{STYLE}.onnx"]:
             shown, wanted = client.get(f"/{path}"), httpx.get(f"{server.address(own)}{path}")
             assert shown.status_code == 200 and shown.content == wanted.content, path

@@ -84,5 +84,6 @@ def _tell(done: Done, jobs: int, console: Console) -> None:
         if report.stopped:
             more = "; --resume goes on" if report.resumable else "; --resume starts it over"
             console.print(f"{target.name}: {report.stopped} after {report.frames} frames{more}", style="red", markup=False)
-    if jobs == 1 and str(target) != "-":
-        print(target)
+    in_vain = done.job.target_url and report and report.stopped  # a store gets whole results
+    if jobs == 1 and str(target) != "-" and not in_vain:
+        print(done.job.writes)

@@ -8,15 +8,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from onestroke.errors import ConfigError, OnestrokeError, because
+from onestroke.files import replacing
 from onestroke.jobs.job import Job
 from onestroke.media.source import File, Numbered, parse_path
 
 # Stores where an object appears whole or not at all, which cannot be said of all that fsspec reaches.
 SCHEMES = ("s3", "gs", "memory")
+
+
+class Stored(NamedTuple):
+    """What lies in a store: its name relative to the place that was asked for, and its bytes."""
+
+    name: str
+    size: int
 
 
 def is_url(text: str) -> bool:
@@ -38,25 +46,26 @@ def url(path: Path) -> str:
     return f"{scheme}://{rest}"
 
 
-def find(place: str, extensions: Collection[str] = ()) -> dict[str, str]:
-    """The files below a place, or the one that it is: their URLs, and their names relative to it, sorted.
+def find(place: str, extensions: Collection[str] = (), hidden: bool = False) -> dict[str, Stored]:
+    """The files below a place, or the one that it is, by their URLs, sorted.
 
-    Hidden ones are left out, as are names that would lead out of a folder. extensions: only files with these, where any are
-    given. What is not there is empty. Raises ConfigError where the place cannot be listed.
+    Hidden ones are left out unless asked for, as are names that would lead out of a folder. extensions: only files with
+    these, where any are given. What is not there is empty. Raises ConfigError where the place cannot be listed.
     """
     with _failing(place, "listed"):
         store, root = _open(place)
         try:
-            names = store.find(root)
+            listed = store.find(root, detail=True)
         except FileNotFoundError:
             return {}
     scheme = place.partition("://")[0]
     found = {}
-    for name in sorted(names):
+    for name in sorted(listed):
         rest = PurePath(name.removeprefix(root.rstrip("/")).lstrip("/") or PurePath(name).name)
-        shown = not rest.anchor and not any(part.startswith(".") for part in rest.parts)
-        if shown and (not extensions or rest.suffix.lower() in extensions):
-            found[f"{scheme}://{name.lstrip('/')}"] = rest.as_posix()
+        inside = not rest.anchor and ".." not in rest.parts
+        shown = hidden or not any(part.startswith(".") for part in rest.parts)
+        if inside and shown and (not extensions or rest.suffix.lower() in extensions):
+            found[f"{scheme}://{name.lstrip('/')}"] = Stored(rest.as_posix(), listed[name]["size"])
     return found
 
 
@@ -64,6 +73,13 @@ def check(place: str) -> None:
     """Raise ConfigError where the package for such a place is missing, or its settings are wrong."""
     with _failing(place, "used"):
         _open(place)
+
+
+def get(place: str, file: Path) -> None:
+    """Copy a file from there; it appears whole. Raises ConfigError."""
+    with _failing(place, "fetched"), replacing(file) as temporary:
+        store, path = _open(place)
+        store.get_file(path, str(temporary))
 
 
 def put(file: Path, place: str) -> None:
@@ -74,10 +90,10 @@ def put(file: Path, place: str) -> None:
 
 
 def remove(place: str) -> None:
-    """Remove the file, where there is one. Raises ConfigError."""
+    """Remove the file, or all that lies below, where there is any. Raises ConfigError."""
     with _failing(place, "removed"), suppress(FileNotFoundError):
         store, path = _open(place)
-        store.rm_file(path)
+        store.rm(path, recursive=True)
 
 
 @contextmanager
@@ -106,11 +122,12 @@ def as_told(text: str, local: Job, job: Job) -> str:
 def _fetched(job: Job, folder: Path) -> File | Numbered:
     path = folder / job.source.path.name
     with _failing(job.source_url, "fetched"):
-        folder.mkdir()
         store, place = _open(job.source_url)
-        store.get_file(place, str(path))
-    still = not (isinstance(job.source, File) and job.source.kind == "animation")
-    return parse_path(path) if still else File(path, "animation")
+        version = store.checksum(place)
+    get(job.source_url, path)
+    animated = isinstance(job.source, File) and job.source.kind == "animation"
+    source = File(path, "animation") if animated else parse_path(path)
+    return replace(source, origin=f"{job.source_url} {version}") if isinstance(source, File) else source
 
 
 def _open(place: str) -> tuple[Any, str]:

@@ -12,6 +12,7 @@ from onestroke.inference.stylizer import Stylizer
 from onestroke.jobs import cloud
 from onestroke.jobs.job import Job
 from onestroke.jobs.settings import Settings
+from onestroke.jobs.shelf import Shelf
 from onestroke.saving import check_sides, output_format, save_image
 
 if TYPE_CHECKING:
@@ -70,9 +71,15 @@ def _do(stylizer: Stylizer, job: Job, settings: Settings, watch: Watch) -> Done:
     if not (job.source_url or job.target_url):
         return _do_here(stylizer, job, settings, watch)
     with cloud.at_hand(job) as local:
-        done = _do_here(stylizer, local, settings, watch)
+        shelf = Shelf(job, local)
+        if settings.resume:
+            shelf.take()
+        else:
+            shelf.clear()
+        done = _do_here(stylizer, local, settings, shelf.keeping(watch))
         if job.target_url and not (done.report and done.report.stopped):
             cloud.put(local.target, job.target_url)
+            shelf.clear()
         return replace(done, job=job, notes=[cloud.as_told(note, local, job) for note in done.notes])
 
 

@@ -11,12 +11,16 @@ from onestroke.media.target import parts_folder
 
 @dataclass(frozen=True)
 class Job:
-    """One file to read and one to write; of what lies in an object store the URLs, and the path is but a name."""
+    """One file to read and one to write; of what lies in an object store the URLs, and the path is but a name.
+
+    source_size: of a source in a store, its bytes.
+    """
 
     source: Source
     target: Path
     source_url: str = ""
     target_url: str = ""
+    source_size: int = 0
 
     @property
     def is_video(self) -> bool:

@@ -22,9 +22,9 @@ from onestroke.jobs.render import open_source
 from onestroke.jobs.settings import Settings
 from onestroke.jobs.video import check_prepared, fingerprint, prepare, until_full
 from onestroke.locking import locked
-from onestroke.media.encoder import Encoding, Segments, segment_path
+from onestroke.media.encoder import Encoding, Segments
 from onestroke.media.opening import count_frames
-from onestroke.media.target import SEGMENT, parts_folder
+from onestroke.media.target import SEGMENT, parts_folder, segment_path
 
 
 def split(stylizer: Stylizer, job: Job, settings: Settings, most: int) -> list[range]:

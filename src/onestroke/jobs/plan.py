@@ -56,9 +56,20 @@ def plan(
         check_targets(jobs, overwrite, settings.resume)
         return [job for job in jobs if not (settings.resume and job.is_done)]
     jobs = [replace(job, target_url=cloud.url(job.target)) for job in jobs]
-    there = cloud.find(out or "")  # asking for each would take an hour for a million
+    there = cloud.find(out or "", hidden=True)  # asking for each would take an hour for a million
     check_targets(jobs, overwrite, settings.resume, there)
-    return [job for job in jobs if not (settings.resume and job.target_url in there)]
+    unfinished = _folders(there)
+    return [job for job in jobs if not (settings.resume and job.target_url in there and _parts(job) not in unfinished)]
+
+
+def _folders(there: Collection[str]) -> set[str]:
+    """What files of a store lie in."""
+    return {url.rpartition("/")[0] for url in there}
+
+
+def _parts(job: Job) -> str:
+    """Where the segments of an unfinished target in a store lie."""
+    return cloud.url(parts_folder(job.target)) if job.target_url else ""
 
 
 def _jobs(item: str, out: str | None, style: str, settings: Settings) -> list[Job]:
@@ -112,10 +123,10 @@ def _in_store(place: str, out: str | None, settings: Settings) -> list[Job]:
     if not found:
         raise ConfigError(f"{place}: no pictures or videos there")
     jobs = []
-    for source_url, name in found.items():
+    for source_url, (name, size) in found.items():
         path = Path(source_url)
         source = File(path, "animation") if path.suffix.lower() == ".gif" else parse_path(path)
-        jobs.append(replace(_job(source, Path(out) / name, settings), source_url=source_url))
+        jobs.append(replace(_job(source, Path(out) / name, settings), source_url=source_url, source_size=size))
     return jobs
 
 
@@ -174,6 +185,7 @@ def check_targets(jobs: Sequence[Job], overwrite: bool, resume: bool, there: Col
     there: the URLs in the store that is written to.
     """
     seen: dict[Path, str] = {}
+    unfinished = _folders(there)
     for job in jobs:
         if job.target == Path(STDOUT):
             continue
@@ -181,9 +193,9 @@ def check_targets(jobs: Sequence[Job], overwrite: bool, resume: bool, there: Col
         if target in seen:
             raise ConfigError(f"{job.writes}: both {seen[target]} and {job.reads} would be written there; do them one by one")
         if not overwrite and not resume:
-            if parts_folder(target).exists():
+            if _parts(job) in unfinished or parts_folder(target).exists():
                 raise ConfigError(
-                    f"{job.target}: a stopped run lies there; add --resume to go on, or --overwrite to start over"
+                    f"{job.writes}: a stopped run lies there; add --resume to go on, or --overwrite to start over"
                 )
             if job.target_url in there or target.exists() or (SEQUENCE.search(target.name) and frame_numbers(target)):
                 raise ConfigError(f"{job.writes}: exists already; add --overwrite to replace it or name another place with -o")

@@ -125,11 +125,11 @@ def _tasks(jobs: Sequence[Job], workers: int) -> Iterator[Task]:
 
 
 def _size(job: Job) -> int:
-    """The bytes of a video that can be painted in parts, which is in files and not in stores; 0 for any other."""
-    video = isinstance(job.source, File) and job.source.kind == "video" and not (job.source_url or job.target_url)
+    """The bytes of a video that can be painted in parts; 0 for any other."""
+    video = isinstance(job.source, File) and job.source.kind == "video"
     if not video or SEQUENCE.search(job.target.name) or job.target.suffix.lower() not in CONTAINERS:
         return 0
     try:
-        return job.source.path.stat().st_size
+        return job.source_size or job.source.path.stat().st_size
     except OSError:  # who opens it says why
         return 0

@@ -22,7 +22,7 @@ from onestroke.media.animation import Animation
 from onestroke.media.encoder import Encoding, Segments
 from onestroke.media.mux import frames_in, join
 from onestroke.media.reader import Reader
-from onestroke.media.source import Source
+from onestroke.media.source import File, Source
 from onestroke.media.target import SEGMENT, parts_folder
 
 _SPARE = 32 << 20  # bytes of disk that must stay free besides what joining needs
@@ -163,8 +163,9 @@ def fingerprint(stylizer: Stylizer, source: Source, settings: Settings, encoding
     """What must be the same for segments of two runs to fit together."""
     path = source.path
     state = [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else []
+    there = [os.path.abspath(path), *state]  # noqa: PTH100 (links may lead elsewhere on another machine)
     return {
-        "source": [os.path.abspath(path), *state],  # noqa: PTH100 (links may lead elsewhere on another machine)
+        "source": [source.origin] if isinstance(source, File) and source.origin else there,
         "model": stylizer.card.to_metadata(),
         "strength": settings.strength,
         "keep_colors": settings.keep_colors,

@@ -19,6 +19,7 @@ from onestroke.jobs.connection import check_worker
 from onestroke.jobs.engine import Done, stylize_files
 from onestroke.jobs.job import Job
 from onestroke.jobs.settings import Settings
+from onestroke.jobs.shelf import Shelf
 from onestroke.memory import free_memory
 
 if TYPE_CHECKING:
@@ -84,7 +85,12 @@ class Worker:
         from onestroke.jobs import parts
 
         try:
-            return parts.split(self._stylizer, job, self._settings, most)
+            with cloud.at_hand(job) as local:
+                shelf = Shelf(job, local)
+                shelf.take()
+                found = parts.split(self._stylizer, local, self._settings, most)
+                shelf.put()
+                return found
         except Exception:  # whatever is wrong with it will be told where it is painted whole
             return []
 
@@ -93,7 +99,12 @@ class Worker:
         from onestroke.jobs import painter, parts
 
         try:
-            return parts.paint_part(self._stylizer, job, self._settings, part, _go_on)
+            with cloud.at_hand(job) as local:
+                shelf = Shelf(job, local)
+                shelf.take(part)
+                report = parts.paint_part(self._stylizer, local, self._settings, part, shelf.keeping(_go_on))
+                shelf.put()
+                return report
         except Exception:  # where the video is joined, this goes wrong again and is told, or does not
             return painter.Report()
 

@@ -17,7 +17,7 @@ from onestroke.errors import ConfigError
 from onestroke.media.clip import Clip, Frame
 from onestroke.media.frames import Converter
 from onestroke.media.source import as_file
-from onestroke.media.target import SEGMENT
+from onestroke.media.target import SEGMENT, segment_path
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,6 @@ class Encoding:
         if self.name == "h265" and container.format.name in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # what Apple's players look for
         return stream
-
-
-def segment_path(folder: Path, number: int) -> Path:
-    """Where a whole segment lies, counted from 0."""
-    return folder / f"{number:06d}.mkv"
 
 
 class Segments:

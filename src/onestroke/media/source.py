@@ -21,10 +21,14 @@ SEQUENCE = re.compile(r"%0?(\d*)d")  # of a file name such as frames/%05d.png
 
 @dataclass(frozen=True)
 class File:
-    """A file, there or not: a picture, an animation that Pillow reads, or a video for FFmpeg."""
+    """A file, there or not: a picture, an animation that Pillow reads, or a video for FFmpeg.
+
+    origin: of a copy, what it is a copy of, in which version.
+    """
 
     path: Path
     kind: Literal["picture", "animation", "video"]
+    origin: str = ""
 
     def __str__(self) -> str:
         return str(self.path)

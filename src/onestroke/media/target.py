@@ -20,3 +20,8 @@ SEGMENT = 120  # frames: at most this many are painted again after a kill; x264 
 def parts_folder(target: Path) -> Path:
     """Where the segments of an unfinished `target` lie."""
     return hidden(target, ".parts")
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    """Where a whole segment lies, counted from 0."""
+    return folder / f"{number:06d}.mkv"
