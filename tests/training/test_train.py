@@ -143,7 +143,7 @@ def test_the_rate_warms_up_stays_level_and_falls_to_zero():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("unexported")
-def test_a_time_budget_is_kept_by_taking_fewer_steps(tmp_path, painting, photos, monkeypatch):
+def test_a_time_budget_is_kept_by_taking_fewer_steps(tmp_path, painting, photos, monkeypatch, capsys):
     """Ten ticks a step, of a budget of 600: two thirds are over after 40 steps, so 60 are the end, as --steps 60 has it."""
     ticks = iter(range(0, 10**9, 10))
     monkeypatch.setattr(Clock, "elapsed", lambda self: self.earlier + self.now)
@@ -158,6 +158,7 @@ def test_a_time_budget_is_kept_by_taking_fewer_steps(tmp_path, painting, photos,
     minutes = str(600 / 60 / TRAINING)
     timed, repeated = tmp_path / "timed", tmp_path / "repeated"
     assert cli("train", arguments(painting, photos, timed, "--minutes", minutes, "--warmup", "2")) == 0
+    assert "60 steps fit the time" in (said := "".join(capsys.readouterr())) and "those are few" in said
     saved = read_yaml(timed / "config.yaml")
     assert (saved["minutes"], saved["steps"]) == (0, 60) and load_checkpoint(timed / "last.ckpt")["global_step"] == 60
     assert cli("train", arguments(painting, photos, repeated, "--steps", "60", "--warmup", "2")) == 0

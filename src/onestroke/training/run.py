@@ -33,6 +33,7 @@ MOST_RETRIES = 3
 # The share of a time budget that is for training; the rest is for the objective, the export and the sample.
 TRAINING = 0.95
 PREVIEW_SIDE = 512
+FEW = 100  # steps, less than half of what four minutes of two cores give
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,10 @@ class _Fit:
         """Write down what the time budget has become, so that the run can be repeated."""
         if "steps" in found:
             found["minutes"] = 0.0
-            self.report(Note(f"{found['steps']} steps fit the time; --steps {found['steps']} repeats this run"))
+            steps = found["steps"]
+            self.report(Note(f"{steps} steps fit the time; --steps {steps} repeats this run"))
+            if steps < FEW:
+                self.report(Note("those are few: the machine is busy or slow, and more --minutes make a better picture"))
         self.config = replace(self.config, **found)
         if self.first:
             schema.write_yaml(self.config, self.folder / CONFIG)
