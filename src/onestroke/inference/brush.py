@@ -40,7 +40,7 @@ DETAIL, OVER = 0.8, 0.25
 GRAIN = 10.0
 # Rows that are worked on at a time, and how many times that in parallel at most: both take memory.
 ROWS, MOST_THREADS = 128, 4
-BICUBIC = Image.Resampling.BICUBIC
+BICUBIC, BILINEAR = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR
 
 Paint = Callable[[Source], Array]
 
@@ -162,12 +162,12 @@ def _keep_coarse(over: Array, painting: Array) -> None:
     """Replace the coarse part of `over`, its own at the size of `painting`, by `painting`, but for OVER of it; in place."""
     height, width = over.shape[:2]
     # Half the difference fits into bytes, which Pillow scales much faster than numbers with a sign.
-    change = _reduced(over, *painting.shape[:2])
+    change = _reduced(over, painting.shape[0], painting.shape[1], BILINEAR)
     np.subtract(painting // 2 + 128, change // 2, out=change)
 
     def keep(top: int) -> None:
         rows = slice(top, min(top + ROWS, height))
-        kept = resized_rows(change, height, width, rows, BICUBIC).astype(np.float32)
+        kept = resized_rows(change, height, width, rows, BILINEAR).astype(np.float32)
         kept -= 128
         kept *= 2 * (1 - OVER)
         kept += over[rows]
@@ -176,10 +176,10 @@ def _keep_coarse(over: Array, painting: Array) -> None:
     _in_parallel(keep, range(0, height, ROWS))
 
 
-def _reduced(pixels: Array, height: int, width: int) -> Array:
+def _reduced(pixels: Array, height: int, width: int, filter: Image.Resampling = BICUBIC) -> Array:
     """`pixels` [H, W, 3] at exactly this size, themselves where it is theirs."""
     same = pixels.shape[:2] == (height, width)
-    return pixels if same else resize_in_bands(pixels, height, width, ROWS, _in_parallel, BICUBIC)
+    return pixels if same else resize_in_bands(pixels, height, width, ROWS, _in_parallel, filter)
 
 
 def _in_parallel(work: Callable[[int], None], tops: range) -> None:
