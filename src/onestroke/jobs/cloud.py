@@ -121,13 +121,18 @@ def as_told(text: str, local: Job, job: Job) -> str:
 
 def _fetched(job: Job, folder: Path) -> File | Numbered:
     path = folder / job.source.path.name
-    with _failing(job.source_url, "fetched"):
-        store, place = _open(job.source_url)
-        version = store.checksum(place)
+    version = _version(job.source_url) if job.is_video else ""  # a request more, for what can be gone on with
     get(job.source_url, path)
     animated = isinstance(job.source, File) and job.source.kind == "animation"
     source = File(path, "animation") if animated else parse_path(path)
-    return replace(source, origin=f"{job.source_url} {version}") if isinstance(source, File) else source
+    return replace(source, origin=version) if isinstance(source, File) else source
+
+
+def _version(place: str) -> str:
+    """A file there, and which of its versions it is."""
+    with _failing(place, "fetched"):
+        store, path = _open(place)
+        return f"{place} {store.checksum(path)}"
 
 
 def _open(place: str) -> tuple[Any, str]:
