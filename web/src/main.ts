@@ -132,6 +132,7 @@ async function openCamera(): Promise<void> {
 /** Back to the photo. */
 function leaveCamera(): void {
   closeCamera();
+  if (!painting.key) return; // the styles are still being loaded
   void fit();
   painting.update();
 }

@@ -4,7 +4,7 @@
 const ROOT = new URL("./", self.location).href;
 const OWN = /^((index\.html|icon\.svg|manifest\.webmanifest|(assets|ort|styles)\/.+)?)(\?.*)?$/;
 
-const KEPT = "onestroke-87cce9971816";
+const KEPT = "onestroke-c7757bd19ed9";
 
 self.addEventListener("install", () => self.skipWaiting());
 
