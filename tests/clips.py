@@ -28,7 +28,10 @@ def make_clip(
     options=None,
     **tags,
 ):
-    """A clip of `draw(0, size)`, `draw(1, size)`, ... shown at `times` (units of `base`), with a second of sound or without."""
+    """A clip of `draw(0, size)`, `draw(1, size)`, ... shown at `times` (units of `base`).
+
+    sound: whether with a second of it, or an audio codec; it is AAC otherwise.
+    """
     exact = {"movie_timescale": str(base.denominator)} if str(path).endswith(".mp4") else {}
     with av.open(str(path), "w", options=exact) as out:
         video = out.add_stream(codec, rate=25, options={"g": "12", **(options or {})})
@@ -38,7 +41,7 @@ def make_clip(
             setattr(video.codec_context, name, value)
         if turn:
             video.set_display_rotation(turn)
-        noise = out.add_stream("aac", rate=48000) if sound else None
+        noise = out.add_stream("aac" if sound is True else sound, rate=48000) if sound else None
         for number, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(draw(number, size), "rgb24")
             frame.pts, frame.time_base = time, base

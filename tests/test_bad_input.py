@@ -201,6 +201,12 @@ def test_a_closed_folder_is_reported(folder, photo, capsys):
     (folder / "closed").chmod(0o700)
 
 
+def test_a_picture_may_be_named_like_a_sequence(folder, photo):
+    named = Path(photo).rename(Path(photo).with_name("50%03d" + Path(photo).suffix))
+    assert main(["stylize", "mosaic", str(named), "-o", "painted/", "--device", "cpu"]) == 0
+    assert Path("painted", named.name).is_file()
+
+
 def test_names_at_the_limit(folder, capsys):
     name = "\u65e5" * 82 + ".png"  # 250 bytes
     Image.new("RGB", (40, 30)).save(folder / name)
@@ -382,6 +388,11 @@ def test_settings_that_cannot_be(name, folder, refused):
 )  # fmt: skip
 def test_flags_that_cannot_be(flags, refused):
     refused("train", *flags)
+
+
+def test_a_recipe_without_its_painting(refused):
+    recipe = str(Path(__file__).parents[1] / "configs/styles/great_wave.yaml")
+    assert "name the painting's file too" in refused("train", "--config", recipe)
 
 
 @pytest.mark.parametrize("flags", [["--start", ""], ["--tv-power", "1e300"], ["--history", 10**30], ["--rate", "inf"]])

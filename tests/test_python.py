@@ -91,6 +91,9 @@ def test_a_video_replaces_nothing_unasked(place):
         stylize.video("clip.mp4", "out.mp4")
     with pytest.raises(onestroke.VideoError, match="a picture"):
         stylize.video("photo.jpg", "new.mp4")
+    for wrong in ({"size": -1}, {"size": "a"}, {"sice": 9}):
+        with pytest.raises(onestroke.ConfigError, match=next(iter(wrong))):
+            stylize.video("clip.mp4", "new.mp4", **wrong)
     report = stylize.video("clip.mp4", "out.mp4", lambda done, total: done >= 2, overwrite=True)
     assert report.stopped and (place / "out.mp4").read_bytes() == b"mine"
 

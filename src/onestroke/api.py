@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -68,6 +68,10 @@ class Stylizer(inference.Stylizer):
         from onestroke.jobs.settings import Settings
         from onestroke.media.source import parse_path
 
+        known = [field.name for field in fields(Settings)]
+        for name in settings:
+            if name not in known:
+                raise ConfigError(f"{name}: no setting of a video; use {', '.join(known)}")
         if "brush" in settings and not isinstance(settings["brush"], Brush):
             settings["brush"] = Brush.parse(str(settings["brush"]))
         job, chosen = Job(parse_path(Path(source)), Path(target)), Settings(**settings)

@@ -91,12 +91,44 @@ def test_a_stored_video_painted_to_a_folder_goes_on_too(painter, wanted, tmp_pat
     assert (out / "clip.mp4").read_bytes() == wanted and [path.name for path in out.iterdir()] == ["clip.mp4"]
 
 
-def test_workers_share_a_video_by_the_store(memory, tiny, wanted):
-    (job,) = plan(["memory://in"], "memory://out", "dots", settings=RESUME)
-    order = Order("tiny.onnx", tiny.read_bytes(), "cpu", None, "", RESUME, ["memory://in"], None, version("onestroke"))
-    workers = [Worker() for _ in range(2)]
+def test_segments_that_nothing_is_known_of_are_not_taken(memory, painter, wanted):
+    stopped(painter)
+    memory.rm("/out/.clip.mp4.parts/run.json")
+    seen = []
+    painted(painter, lambda done, total: seen.append(done))
+    assert seen[0] == 0 and kept(memory) == ["clip.mp4"] and memory.cat("/out/clip.mp4") == wanted
+
+
+@pytest.fixture
+def hired(tiny):
+    """A function that opens a worker."""
+    workers = []
+
+    def hire(settings):
+        order = Order("tiny.onnx", tiny.read_bytes(), "cpu", None, "", settings, ["memory://in"], None, version("onestroke"))
+        workers.append(Worker())
+        workers[-1].open(order, 1)
+        return workers[-1]
+
+    yield hire
     for worker in workers:
-        worker.open(order, 1)
+        worker.close()
+
+
+def test_a_worker_starts_over_where_it_is_told_to(memory, painter, wanted, hired):
+    memory.pipe("/out/.clip.mp4.parts/000004.mkv", b"of another run")
+    memory.pipe("/out/.clip.mp4.parts/run.json", b"{}")
+    anew = Settings()
+    (job,) = plan(["memory://in"], "memory://out", "dots", True, anew)
+    worker = hired(anew)
+    assert worker.split(job, 1) == [range(5)] and kept(memory) == [".clip.mp4.parts/run.json"]
+    worker.paint(job, range(5))
+    assert worker.join(job, False)[0].error is None and memory.cat("/out/clip.mp4") == wanted
+
+
+def test_workers_share_a_video_by_the_store(memory, wanted, hired):
+    (job,) = plan(["memory://in"], "memory://out", "dots", settings=RESUME)
+    workers = [hired(RESUME) for _ in range(2)]
     first, second = workers[0].split(job, 2)
     assert (first, second) == (range(2), range(2, 5)) and kept(memory) == [".clip.mp4.parts/run.json"]
     assert workers[1].paint(job, second).frames == FRAMES
@@ -105,5 +137,3 @@ def test_workers_share_a_video_by_the_store(memory, tiny, wanted):
     memory.rm("/out/.clip.mp4.parts/000003.mkv")  # whatever is missing is painted where it is joined
     (done,) = workers[1].join(job, False)
     assert done.error is None and kept(memory) == ["clip.mp4"] and memory.cat("/out/clip.mp4") == wanted
-    for worker in workers:
-        worker.close()

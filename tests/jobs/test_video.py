@@ -77,6 +77,22 @@ def test_a_stream_that_does_not_fit_is_named(painter, tmp_path):
     assert len(shown(tmp_path / "out.webm")[0]) == 30
 
 
+@pytest.mark.parametrize(
+    ("codec", "name"), [("libopus", "out.mov"), ("flac", "out.mov"), ("flac", "out.ts"), ("libopus", "out.ts")]
+)
+def test_sound_that_no_player_would_find_again_is_named(painter, tmp_path, codec, name):
+    report = render(painter, parse(make_clip(tmp_path / "in.mkv", STEADY, sound=codec)), tmp_path / name, Settings(), go_on)
+    with av.open(str(tmp_path / name)) as painted:
+        kinds = [stream.type for stream in painted.streams]
+    if (codec, name) == ("libopus", "out.ts"):
+        assert report.notes == [] and kinds == ["video", "audio"]
+    else:
+        (note,) = report.notes
+        assert f"audio stream 1 ({codec.removeprefix('lib')}) does not fit this container; use .mkv" in note and kinds == [
+            "video"
+        ]
+
+
 @pytest.mark.parametrize("turn", [90, 180, 270])
 def test_turned_clips_come_out_upright_once(painter, tmp_path, turn):
     source = make_clip(tmp_path / "in.mp4", STEADY[:3], turn=turn, sample_aspect_ratio=Fraction(4, 3))
@@ -438,12 +454,14 @@ def test_batches_give_the_same_video(painter, clip, tmp_path, monkeypatch):
         (["CUT", "-o", "x.mp4"], "not a video, or a damaged one"),
         (["CLIP", "-o", "x.mp4", "--codec", "prores"], "prores does not go into a .mp4; use .mov or .mkv"),
         (["CLIP", "-o", "x.mp4", "--codec", "divx"], "codec: unknown 'divx'"),
+        (["CLIP", "-o", "x.mp4", "--codec", "gif"], "gif does not go into a .mp4; name a .gif"),
+        (["CLIP", "-o", "x.mp4", "--size", "0"], "size: 0 is no size in pixels"),
         (["CLIP", "-o", "x.mp4", "--codec", "h265"], "h265 needs 64 pixels a side, and the frames are 48 x 32; use h264"),
         (["CLIP", "-o", "x.webm"], "av1 needs 64 pixels a side"),
         (["CLIP", "-o", "-", "--codec", "h265"], "h265 needs 64 pixels a side"),
         (["CLIP", "-o", "x.mp4", "--quality", "90"], "quality: 90 is wrong"),
         (["CLIP", "-o", "x.gif", "--codec", "h264"], "h264 does not go into a .gif"),
-        (["CLIP", "-o", "x.xyz"], "cannot write .xyz"),
+        (["CLIP", "-o", "x.xyz"], "cannot write .xyz; use .mp4"),
         (["-", "-o", "FOLDER"], "name a file for what standard input brings"),
         (["FOLDER", "-o", "x.mp4"], "is one file, and"),
         (["FOLDER", "-o", "-"], "is one file, and"),

@@ -112,8 +112,11 @@ def test_all_bundled_styles_are_the_default(tmp_path, capsys):
 
 def test_a_page_is_written_over_a_page_and_over_nothing_else(tmp_path, capsys):
     place = tmp_path / "site"
-    for _ in range(2):
-        assert main(["page", "-o", str(place), "mosaic"]) == 0
+    (tmp_path / "photo.jpg").write_bytes(b"no model")
+    assert main(["page", "-o", str(place), "etching", str(tmp_path / "photo.jpg")]) == 2 and not place.exists()
+    for style in ("etching", "mosaic"):
+        assert main(["page", "-o", str(place), style]) == 0
+    assert [path.name for path in (place / "styles").glob("*.onnx")] == ["mosaic.onnx"]
     (tmp_path / "thesis.txt").write_text("years")
     assert main(["page", "-o", str(tmp_path), "mosaic"]) == 2
     assert "--overwrite" in capsys.readouterr().err

@@ -32,6 +32,7 @@ export class Camera {
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, facingMode: "user" } });
     } catch (error) {
+      if (turn !== this.turn) return;
       const denied = error instanceof DOMException && error.name === "NotAllowedError";
       throw new Error(denied ? "The camera was not allowed; the browser's address bar can allow it." : "No camera was found.");
     }
@@ -39,10 +40,12 @@ export class Camera {
     this.stream = stream;
     this.stage.keep();
     this.video.srcObject = stream;
-    await this.video.play();
+    await this.video.play().catch((error) => {
+      if (turn === this.turn) throw error;
+    });
     let fps = 0;
     let last = performance.now();
-    while (turn === this.turn) {
+    while (turn === this.turn && stream.active) {
       const painted = await this.paint(look());
       if (!painted || turn !== this.turn) break;
       const now = performance.now();
@@ -50,6 +53,7 @@ export class Camera {
       last = now;
       told(fps, painted);
     }
+    if (turn === this.turn) throw new Error("The camera is gone.");
   }
 
   close(): void {
@@ -62,8 +66,9 @@ export class Camera {
     this.stage.restore();
   }
 
-  /** The frame that is seen now. */
-  snap(): Promise<ImageBitmap> {
+  /** The frame that is seen now; rejects with a readable line where there is none yet. */
+  async snap(): Promise<ImageBitmap> {
+    if (!this.video.videoWidth) throw new Error("The camera shows nothing yet.");
     return createImageBitmap(this.video);
   }
 
@@ -96,7 +101,11 @@ export class Camera {
     });
     const painted = await this.engine.ask("frame", { look, bitmap }, [bitmap]);
     if (!this.open) return undefined;
-    if (this.recording && side !== this.shown) return painted;
+    const { width: wide, height: high } = this.stage.after;
+    if (this.recording && (painted.width !== wide || painted.height !== high)) {
+      if (side === this.shown) this.stopRecording(); // the camera was turned
+      return painted;
+    }
     this.shown = side;
     this.stage.showPhoto(this.video, width, height);
     this.stage.showPainting(painted);

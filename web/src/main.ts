@@ -149,10 +149,14 @@ function setLive(live: boolean): void {
 }
 
 async function snap(): Promise<void> {
-  const picture = await camera.snap();
-  closeCamera();
-  await show(picture, "camera");
-  settled();
+  try {
+    const picture = await camera.snap();
+    closeCamera();
+    await show(picture, "camera");
+    settled();
+  } catch (error) {
+    say(lineOf(error));
+  }
 }
 
 /** Somebody's own picture is there: paint it, and the strip. */

@@ -118,8 +118,6 @@ def main(arguments: Sequence[str]) -> int:
 
 def _settings(flags: argparse.Namespace) -> Settings:
     """What the flags ask of the painting. Raises ConfigError."""
-    if flags.size is not None and flags.size < 1:
-        raise ConfigError(f"size: {flags.size} is no size in pixels; use 1 or more")
     if flags.fps is not None and not 0 < flags.fps <= 1000:
         raise ConfigError(f"fps: {flags.fps:g} is out of range; use more than 0, up to 1000")
     if flags.workers < 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import time
 from collections.abc import Sequence
@@ -73,12 +74,11 @@ def main(arguments: Sequence[str]) -> int:
     with TrainingLine(console) as line:
         run = run_training(config, folder, line.show)
     if run.model is None:
-        console.print(
-            f"stopped at step {run.steps} and saved; go on with: onestroke train --out {folder} --resume", markup=False
-        )
+        again = f"onestroke train --out {shlex.quote(str(folder))} --resume"
+        console.print(f"stopped at step {run.steps} and saved; go on with: {again}", markup=False)
         return line.interrupt.code
     terms = ", ".join(f"{name} {value:.3f}" for name, value in run.objective.items())
     console.print(f"done in {(time.monotonic() - began) / 60:.1f} minutes; held-out objective: {terms}")
     console.print(f"  model    {run.model}\n  sample   {run.sample}\n  previews {folder / 'previews'}", markup=False)
-    console.print(f"stylize a photo: onestroke stylize {run.model} photo.jpg", markup=False)
+    console.print(f"stylize a photo: onestroke stylize {shlex.quote(str(run.model))} photo.jpg", markup=False)
     return 0

@@ -72,10 +72,7 @@ def _do(stylizer: Stylizer, job: Job, settings: Settings, watch: Watch) -> Done:
         return _do_here(stylizer, job, settings, watch)
     with cloud.at_hand(job) as local:
         shelf = Shelf(job, local)
-        if settings.resume:
-            shelf.take()
-        else:
-            shelf.clear()
+        shelf.begin(settings.resume)
         done = _do_here(stylizer, local, settings, shelf.keeping(watch))
         if job.target_url and not (done.report and done.report.stopped):
             cloud.put(local.target, job.target_url)

@@ -47,7 +47,7 @@ def plan(
         raise ConfigError("an empty name, where a file or a folder was expected; leave it out, or write . for this folder")
     jobs = [job for item in inputs for job in _jobs(item, out, style, settings)]
     if out is not None and not (single or stored) and len(jobs) == 1 and Path(out).suffix and not Path(out).is_dir():
-        output_format(Path(out))  # a file was meant, of a kind that is not written: say so instead of making a folder
+        _refuse(Path(out), jobs[0])  # a file was meant, of a kind that is not written: say so instead of making a folder
     jobs = _apart(jobs)
     written = {_real(job.target): job for job in jobs}
     jobs = [job for job in jobs if written.get(_real(job.source.path), job) is job]
@@ -60,6 +60,13 @@ def plan(
     check_targets(jobs, overwrite, settings.resume, there)
     unfinished = _folders(there)
     return [job for job in jobs if not (settings.resume and job.target_url in there and _parts(job) not in unfinished)]
+
+
+def _refuse(out: Path, job: Job) -> None:
+    """Raise ConfigError where no job of this kind writes such a file."""
+    if job.is_video:
+        raise ConfigError(f"{out}: cannot write {out.suffix}; use {' '.join((*CONTAINERS, *ANIMATIONS))}")
+    output_format(out)
 
 
 def _folders(there: Collection[str]) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from onestroke.errors import ConfigError
 from onestroke.inference.brush import AUTO, Brush
 
 
@@ -27,6 +28,11 @@ class Settings:
     resume: bool = False
     brush: Brush = AUTO
     steady: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a size that is none."""
+        if self.size is not None and not (isinstance(self.size, int) and self.size >= 1):
+            raise ConfigError(f"size: {self.size} is no size in pixels; use 1 or more")
 
 
 DEFAULT = Settings()

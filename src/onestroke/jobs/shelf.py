@@ -26,12 +26,23 @@ class Shelf:
         self._folder = parts_folder(local.target)
         self._there = set[str]()
 
+    def begin(self, resume: bool) -> None:
+        """Fetch what is there, where it is to be gone on with, or else remove it. Raises ConfigError."""
+        if resume:
+            self.take()
+        else:
+            self.clear()
+
     def take(self, part: range | None = None) -> None:
-        """Fetch what is there: the note, and all segments or those of a part. Raises ConfigError."""
+        """Fetch the note, and all segments or those of a part. Raises ConfigError."""
         if not self._place:
             return
+        found = {name: url for url, (name, _) in cloud.find(self._place).items()}
+        if found and NOTE not in found:  # nobody knows what they are of
+            self.clear()
+            return
         wanted = None if part is None else {NOTE, *(segment_path(self._folder, number).name for number in part)}
-        for url, (name, _) in cloud.find(self._place).items():
+        for name, url in found.items():
             if wanted is None or name in wanted:
                 cloud.get(url, self._folder / name)
                 self._there.add(name)

@@ -87,7 +87,7 @@ class Worker:
         try:
             with cloud.at_hand(job) as local:
                 shelf = Shelf(job, local)
-                shelf.take()
+                shelf.begin(self._settings.resume)
                 found = parts.split(self._stylizer, local, self._settings, most)
                 shelf.put()
                 return found

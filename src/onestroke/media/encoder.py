@@ -17,7 +17,7 @@ from onestroke.errors import ConfigError
 from onestroke.media.clip import Clip, Frame
 from onestroke.media.frames import Converter
 from onestroke.media.source import as_file
-from onestroke.media.target import SEGMENT, segment_path
+from onestroke.media.target import FORMATS, SEGMENT, segment_path
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Encoding:
         """For a container's extension. Raises ConfigError for what does not fit together."""
         name = name or ("av1" if suffix == ".webm" else "h264")
         codec = CODECS.get(name)
+        if name in FORMATS:
+            raise ConfigError(f"codec: {name} does not go into a {suffix or 'pipe'}; name a {FORMATS[name]}")
         if codec is None:
             raise ConfigError(f"codec: unknown {name!r}; choose from {', '.join(CODECS)}, or name a .gif, .webp or .png")
         if suffix not in codec.containers:

@@ -48,6 +48,12 @@ def join(
     return notes
 
 
+# Sound and subtitles that MPEG-TS has a name for; of others it makes data without one.
+_IN_MPEGTS = frozenset(
+    ("aac", "aac_latm", "ac3", "dts", "dvb_subtitle", "dvb_teletext", "eac3", "mp2", "mp3", "opus", "truehd")
+)
+
+
 def open_output(target: str, suffix: str, clip: Clip) -> OutputContainer:
     """An output container for a file or a pipe."""
     options = {}
@@ -74,7 +80,7 @@ _OWN = ("encoder", "major_brand", "minor_version", "compatible_brands")  # descr
 
 def add_copy(out: OutputContainer, stream: Stream) -> Stream | None:
     """A stream of `out` for packets copied from `stream`; None where the container cannot hold them."""
-    if stream.type == "attachment" and out.format.name != "matroska":
+    if not _fits(out.format.name, stream):
         return None
     try:
         added = out.add_stream_from_template(stream, opaque=True)
@@ -84,6 +90,16 @@ def add_copy(out: OutputContainer, stream: Stream) -> Stream | None:
     added.metadata.update(stream.metadata)
     added.disposition = stream.disposition
     return added
+
+
+def _fits(container: str, stream: Stream) -> bool:
+    """Whether players find a copy there again: FFmpeg says no too late, or not at all."""
+    codec = stream.codec_context.codec.canonical_name if stream.codec_context else ""
+    if stream.type == "attachment":
+        return container == "matroska"
+    if container == "mpegts":
+        return codec in _IN_MPEGTS or stream.type == "video"
+    return container != "mov" or codec not in ("opus", "flac")
 
 
 def _streams(

@@ -80,7 +80,7 @@ def parse(text: str | Path) -> Source | Camera:
 def parse_path(path: Path) -> File | Numbered:
     """A path, which is neither a pipe nor a camera."""
     suffix = path.suffix.lower()
-    if SEQUENCE.search(path.name):
+    if SEQUENCE.search(path.name) and not path.is_file():
         return Numbered(path)
     if suffix in ANIMATIONS and path.is_file():
         return File(path, "animation" if is_animated(path) else "picture")

@@ -11,15 +11,16 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from onestroke import bundled
 from onestroke.errors import ConfigError, ModelError, because
 from onestroke.exporting.web import convert_file
-from onestroke.files import replacing
 
 _HERE = Path(str(importlib.resources.files(__name__.rpartition(".")[0])))
 BUILT, RUNTIME = _HERE / "dist", _HERE / "ort"
 STYLES, LIST = "styles", "styles.json"
+OWN = ("assets", "ort", STYLES)  # the page's folders
 _LEVEL = 4  # of gzip: a third of the time of 6, for 7 % more
 
 
@@ -38,13 +39,18 @@ def write(folder: Path, models: Sequence[str | Path], *, overwrite: bool = False
         raise ConfigError(f"{folder}: holds other files; name an empty folder, or add --overwrite")
     files = bundled.named(models or bundled.names())
     try:
-        shutil.copytree(BUILT, folder, dirs_exist_ok=True)
-        for packed in RUNTIME.glob("*.xz"):
-            _repack(packed, folder / RUNTIME.name / f"{packed.stem}.gz")
-        listed = [entry for name, path in files.items() for entry in _write_model(folder, name, path)]
-        _tell_apart(listed)
-        with replacing(folder / STYLES / LIST) as temporary:
-            temporary.write_text(json.dumps(listed, indent=1), encoding="utf-8")
+        with TemporaryDirectory(prefix="onestroke-page-") as place:
+            made = Path(place, "made")
+            listed = [entry for name, path in files.items() for entry in _write_model(made, name, path)]
+            _tell_apart(listed)
+            (made / STYLES / LIST).write_text(json.dumps(listed, indent=1), encoding="utf-8")
+            shutil.copytree(BUILT, made, dirs_exist_ok=True)
+            for packed in RUNTIME.glob("*.xz"):
+                _repack(packed, made / RUNTIME.name / f"{packed.stem}.gz")
+            if (folder / STYLES / LIST).is_file():  # a page: what it had may be what nobody is to find there any more
+                for own in OWN:
+                    shutil.rmtree(folder / own, ignore_errors=True)
+            shutil.copytree(made, folder, dirs_exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
     return [str(entry["name"]) for entry in listed]
@@ -52,8 +58,7 @@ def write(folder: Path, models: Sequence[str | Path], *, overwrite: bool = False
 
 def _repack(packed: Path, target: Path) -> None:
     """LZMA, which keeps the wheel small, as gzip, which browsers unpack."""
-    with replacing(target) as temporary:
-        temporary.write_bytes(gzip.compress(lzma.decompress(packed.read_bytes()), _LEVEL, mtime=0))
+    target.write_bytes(gzip.compress(lzma.decompress(packed.read_bytes()), _LEVEL, mtime=0))
 
 
 def _write_model(folder: Path, name: str, path: Path) -> list[dict[str, str | int]]:

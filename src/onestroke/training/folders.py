@@ -34,6 +34,8 @@ def _fresh(given: dict[str, Any], source: str | None) -> TrainConfig:
     """Defaults for this machine, then the YAML, then the flags."""
     if source:
         config = configs.load(source)
+        if config.title and not (config.style_image or given.get("style_image")):
+            raise ConfigError(f"style_image: {source} is the recipe of {config.title!r}; name the painting's file too")
     else:
         config = TrainConfig() if _has_gpu(given.get("device", "auto")) else schema.merge(TrainConfig(), QUICK, "quick")
     return _absolute(schema.merge(config, given, "settings"))

@@ -4,7 +4,7 @@
 const ROOT = new URL("./", self.location).href;
 const OWN = /^((index\.html|icon\.svg|manifest\.webmanifest|(assets|ort|styles)\/.+)?)(\?.*)?$/;
 
-const KEPT = "onestroke-c7757bd19ed9";
+const KEPT = "onestroke-d0802de1d499";
 
 self.addEventListener("install", () => self.skipWaiting());
 
