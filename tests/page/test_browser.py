@@ -172,11 +172,11 @@ def test_the_camera_is_painted_live_and_recorded(new_page, tmp_path):
     page.click("#record")
     page.evaluate(COUNT_SIZES)
     page.wait_for_timeout(2500)
+    assert page.evaluate("sizes") == 0
     with page.expect_download(timeout=WAIT) as film:
         page.click("#record")
     assert film.value.suggested_filename.startswith("camera-mosaic.")
     assert film.value.path().stat().st_size > 1000
-    assert page.evaluate("sizes") == 0
     page.click("#leave")
     page.wait_for_selector("#live", state="hidden")
     assert page.evaluate("[before.width, before.height]") == [900, 1200]
