@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { defineConfig, type Plugin } from "vite";
@@ -5,13 +6,13 @@ import { HELLO } from "./src/engine/held";
 
 const OUT = "../src/onestroke/page/dist";
 const ORT = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded";
-/** The runtime's builds, without WebGPU and with it; their WebAssembly is packed by pack.py. */
+/** The runtime's builds, without WebGPU and with it. */
 const BUILDS = { plain: ORT, webgpu: `${ORT}.asyncify` };
 // What src/engine/held.ts waits for, from the runtime's threads.
 const GREETING = `if (globalThis.self?.name?.startsWith("em-pthread")) postMessage("${HELLO}");\n`;
 const BUNDLED = ["onnxruntime-web", "onnxruntime-common", "mediabunny"];
 
-/** The runtime beside the page. */
+/** The runtime: its JavaScript beside the page, its WebAssembly packed for the wheel. */
 function runtime(): Plugin {
   return {
     name: "runtime",
@@ -19,6 +20,7 @@ function runtime(): Plugin {
       mkdirSync(`${OUT}/ort`, { recursive: true });
       for (const [name, build] of Object.entries(BUILDS)) {
         writeFileSync(`${OUT}/ort/${name}.mjs`, GREETING + readFileSync(`${build}.mjs`, "utf8"));
+        execFileSync("python3", ["pack.py", `${build}.wasm`, `${OUT}/../ort/${name}.wasm.xz`]);
       }
       writeFileSync(`${OUT}/LICENSES`, licenses());
       stamp();

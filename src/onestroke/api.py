@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -62,16 +62,14 @@ class Stylizer(inference.Stylizer):
         onestroke.jobs.settings.Settings (strength, keep_colors, size, codec, quality, rate, resume, brush, steady). Raises
         VideoError, and ConfigError for a target that exists, unless `overwrite` or `resume`.
         """
+        from onestroke.config.schema import check_names
         from onestroke.jobs.job import Job
         from onestroke.jobs.plan import check_targets
         from onestroke.jobs.render import render
         from onestroke.jobs.settings import Settings
         from onestroke.media.source import parse_path
 
-        known = [field.name for field in fields(Settings)]
-        for name in settings:
-            if name not in known:
-                raise ConfigError(f"{name}: no setting of a video; use {', '.join(known)}")
+        check_names(Settings, settings, "settings")
         if "brush" in settings and not isinstance(settings["brush"], Brush):
             settings["brush"] = Brush.parse(str(settings["brush"]))
         job, chosen = Job(parse_path(Path(source)), Path(target)), Settings(**settings)

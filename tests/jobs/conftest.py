@@ -64,3 +64,13 @@ def memory():
     yield store
     store.store.clear()
     store.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture
+def short_segments(monkeypatch):
+    """Segments of videos are eight frames long."""
+    from onestroke.jobs import painter, parts, tasks, video
+    from onestroke.media import encoder
+
+    for module in (encoder, painter, parts, tasks, video):
+        monkeypatch.setattr(module, "SEGMENT", 8)

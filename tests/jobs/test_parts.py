@@ -16,8 +16,7 @@ from clips import make_clip, picture
 
 from onestroke.cli.main import run
 from onestroke.errors import ConfigError, VideoError
-from onestroke.jobs import cluster, parts, tasks, video
-from onestroke.jobs import painter as paint
+from onestroke.jobs import cluster, parts
 from onestroke.jobs.cluster import Cluster
 from onestroke.jobs.connection import TRIES
 from onestroke.jobs.engine import Done
@@ -29,7 +28,6 @@ from onestroke.jobs.render import render
 from onestroke.jobs.settings import Settings
 from onestroke.jobs.tasks import Task, Tasks
 from onestroke.jobs.worker import Worker
-from onestroke.media import encoder as encode
 from onestroke.media.reader import Reader
 from onestroke.media.source import File, parse
 from onestroke.media.target import SEGMENT, parts_folder, segment_path
@@ -60,12 +58,6 @@ def packets(path):
         about += [(video.width, video.height, video.sample_aspect_ratio, video.codec_context.colorspace)]
         found = [(p.stream.index, p.pts, p.dts, p.duration, p.is_keyframe, bytes(p)) for p in file.demux() if p.size]
     return about, found
-
-
-@pytest.fixture
-def short_segments(monkeypatch):
-    for module in (encode, paint, video, parts, tasks):
-        monkeypatch.setattr(module, "SEGMENT", 8)
 
 
 def in_parts(painter, source, target, settings, most=3):

@@ -6,14 +6,11 @@ import pytest
 from clips import make_clip
 
 from onestroke.errors import ConfigError
-from onestroke.jobs import painter as paint
-from onestroke.jobs import parts, tasks, video
 from onestroke.jobs.engine import stylize_files
 from onestroke.jobs.plan import plan
 from onestroke.jobs.render import render
 from onestroke.jobs.settings import Settings
 from onestroke.jobs.worker import Order, Worker
-from onestroke.media import encoder
 from onestroke.media.source import parse
 
 RESUME = Settings(resume=True)
@@ -21,10 +18,8 @@ FRAMES, LENGTH = 40, 8
 
 
 @pytest.fixture
-def clip(monkeypatch, memory, tmp_path):
+def clip(short_segments, memory, tmp_path):
     """A clip of five segments, here and in the store."""
-    for module in (encoder, paint, video, parts, tasks):
-        monkeypatch.setattr(module, "SEGMENT", LENGTH)
     made = make_clip(tmp_path / "clip.mp4", [512 * i for i in range(FRAMES)], size=(64, 48), sound=True)
     memory.put(str(made), "/in/clip.mp4")
     return made

@@ -109,13 +109,18 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
 
 def merge(config: C, values: Mapping[str, Any], source: str) -> C:
     """`config` with `values` laid over it. Unknown keys raise ConfigError with the nearest known name."""
+    check_names(config, values, source)
+    return check(replace(config, **values))
+
+
+def check_names(config: Any, values: Mapping[str, Any], source: str) -> None:
+    """Raise ConfigError for a key that is no field of the dataclass, with the nearest that is."""
     known = [f.name for f in fields(config)]
     for key in values:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             raise ConfigError(f"{source}: unknown key {shown(key)}; {hint}")
-    return check(replace(config, **values))
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from onestroke.jobs import cloud
 from onestroke.jobs.job import Job
 from onestroke.jobs.settings import DEFAULT, Settings
 from onestroke.media.source import SEQUENCE, VIDEOS, Camera, File, Pipe, Source, frame_numbers, parse, parse_path
-from onestroke.media.target import ANIMATIONS, CONTAINERS, FORMATS, STDOUT, parts_folder
+from onestroke.media.target import ANIMATIONS, CONTAINERS, FORMATS, STDOUT, check_kind, parts_folder
 from onestroke.saving import WRITABLE, output_format
 
 
@@ -47,7 +47,8 @@ def plan(
         raise ConfigError("an empty name, where a file or a folder was expected; leave it out, or write . for this folder")
     jobs = [job for item in inputs for job in _jobs(item, out, style, settings)]
     if out is not None and not (single or stored) and len(jobs) == 1 and Path(out).suffix and not Path(out).is_dir():
-        _refuse(Path(out), jobs[0])  # a file was meant, of a kind that is not written: say so instead of making a folder
+        # a file was meant, of a kind that is not written: say so instead of making a folder
+        (check_kind if jobs[0].is_video else output_format)(Path(out))
     jobs = _apart(jobs)
     written = {_real(job.target): job for job in jobs}
     jobs = [job for job in jobs if written.get(_real(job.source.path), job) is job]
@@ -57,21 +58,9 @@ def plan(
         return [job for job in jobs if not (settings.resume and job.is_done)]
     jobs = [replace(job, target_url=cloud.url(job.target)) for job in jobs]
     there = cloud.find(out or "", hidden=True)  # asking for each would take an hour for a million
-    check_targets(jobs, overwrite, settings.resume, there)
-    unfinished = _folders(there)
+    unfinished = {url.rpartition("/")[0] for url in there}
+    check_targets(jobs, overwrite, settings.resume, there, unfinished)
     return [job for job in jobs if not (settings.resume and job.target_url in there and _parts(job) not in unfinished)]
-
-
-def _refuse(out: Path, job: Job) -> None:
-    """Raise ConfigError where no job of this kind writes such a file."""
-    if job.is_video:
-        raise ConfigError(f"{out}: cannot write {out.suffix}; use {' '.join((*CONTAINERS, *ANIMATIONS))}")
-    output_format(out)
-
-
-def _folders(there: Collection[str]) -> set[str]:
-    """What files of a store lie in."""
-    return {url.rpartition("/")[0] for url in there}
 
 
 def _parts(job: Job) -> str:
@@ -186,13 +175,14 @@ def _apart(jobs: Sequence[Job]) -> list[Job]:
     return [replace(job, target=target(job)) for job in jobs]
 
 
-def check_targets(jobs: Sequence[Job], overwrite: bool, resume: bool, there: Collection[str] = ()) -> None:
+def check_targets(
+    jobs: Sequence[Job], overwrite: bool, resume: bool, there: Collection[str] = (), unfinished: Collection[str] = ()
+) -> None:
     """Raise ConfigError where two jobs share a target, or one would replace a file or a stopped run unasked.
 
-    there: the URLs in the store that is written to.
+    there: the URLs in the store that is written to; unfinished: of the folders there, some of which hold segments.
     """
     seen: dict[Path, str] = {}
-    unfinished = _folders(there)
     for job in jobs:
         if job.target == Path(STDOUT):
             continue

@@ -20,7 +20,7 @@ from onestroke.media.clip import Frame
 from onestroke.media.encoder import CODECS
 from onestroke.media.reader import Reader
 from onestroke.media.source import SEQUENCE, File, Pipe, Source, frame_path
-from onestroke.media.target import ANIMATIONS, CONTAINERS, STDOUT, parts_folder
+from onestroke.media.target import ANIMATIONS, STDOUT, check_kind, parts_folder
 from onestroke.saving import save_image
 
 
@@ -39,12 +39,9 @@ def _render(stylizer: Stylizer, source: Source, target: Path, settings: Settings
     suffix = target.suffix.lower()
     if SEQUENCE.search(target.name):
         return _to_pictures(stylizer, source, target, settings, watch)
+    check_kind(target)
     if suffix in ANIMATIONS:
         return _to_animation(stylizer, source, target, settings, watch)
-    if suffix not in CONTAINERS:
-        raise ConfigError(
-            f"{target}: cannot write {suffix or 'a file without extension'}; use {' '.join((*CONTAINERS, *ANIMATIONS))}"
-        )
     if isinstance(source, Pipe):
         return stream(stylizer, source, target, settings, watch)
     with open_source(source, settings) as reader:

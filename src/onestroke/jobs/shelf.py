@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 from onestroke.jobs import cloud
 from onestroke.jobs.job import Job
-from onestroke.media.target import parts_folder, segment_path
+from onestroke.media.target import NOTE, parts_folder, segment_path
 
 if TYPE_CHECKING:
     from onestroke.jobs.painter import Watch
-
-NOTE = "run.json"  # what jobs/video.py notes of the job
 
 
 class Shelf:

@@ -23,7 +23,7 @@ from onestroke.media.encoder import Encoding, Segments
 from onestroke.media.mux import frames_in, join
 from onestroke.media.reader import Reader
 from onestroke.media.source import File, Source
-from onestroke.media.target import SEGMENT, parts_folder
+from onestroke.media.target import NOTE, SEGMENT, parts_folder
 
 _SPARE = 32 << 20  # bytes of disk that must stay free besides what joining needs
 
@@ -127,7 +127,7 @@ def prepare(target: Path, wanted: dict[str, Any], resume: bool) -> bool:
     ConfigError where it was made for another job.
     """
     folder = parts_folder(target)
-    note = folder / "run.json"
+    note = folder / NOTE
     try:
         made = _read(note) if resume else {}
         if not made:
@@ -143,7 +143,7 @@ def prepare(target: Path, wanted: dict[str, Any], resume: bool) -> bool:
 
 def check_prepared(target: Path, wanted: dict[str, Any]) -> None:
     """Raise ConfigError where there is no folder for segments of the job whose `fingerprint` is `wanted`."""
-    _check(target, wanted, _read(parts_folder(target) / "run.json"))
+    _check(target, wanted, _read(parts_folder(target) / NOTE))
 
 
 def _check(target: Path, wanted: dict[str, Any], made: dict[str, Any]) -> None:

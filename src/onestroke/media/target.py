@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from onestroke.errors import ConfigError
 from onestroke.files import hidden
 
 STDOUT = "-"
@@ -14,6 +15,7 @@ ANIMATIONS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
 # What `codec` may also be: formats that are no video codecs. A "png" is a numbered sequence.
 FORMATS = {"gif": ".gif", "webp": ".webp", "apng": ".apng", "png": ".png"}
 
+NOTE = "run.json"  # beside the segments of an unfinished video: what they are of
 SEGMENT = 120  # frames: at most this many are painted again after a kill; x264 would put a keyframe as often anyway
 
 
@@ -25,3 +27,10 @@ def parts_folder(target: Path) -> Path:
 def segment_path(folder: Path, number: int) -> Path:
     """Where a whole segment lies, counted from 0."""
     return folder / f"{number:06d}.mkv"
+
+
+def check_kind(target: Path) -> None:
+    """Raise ConfigError where no moving picture is written to such a name."""
+    if target.suffix.lower() not in (*CONTAINERS, *ANIMATIONS):
+        kind = target.suffix.lower() or "a file without extension"
+        raise ConfigError(f"{target}: cannot write {kind}; use {' '.join((*CONTAINERS, *ANIMATIONS))}")

@@ -39,18 +39,17 @@ def write(folder: Path, models: Sequence[str | Path], *, overwrite: bool = False
         raise ConfigError(f"{folder}: holds other files; name an empty folder, or add --overwrite")
     files = bundled.named(models or bundled.names())
     try:
-        with TemporaryDirectory(prefix="onestroke-page-") as place:
-            made = Path(place, "made")
-            listed = [entry for name, path in files.items() for entry in _write_model(made, name, path)]
+        with TemporaryDirectory(prefix="onestroke-page-") as made:  # a bad model leaves the folder as it is
+            listed = [entry for name, path in files.items() for entry in _write_model(Path(made), name, path)]
             _tell_apart(listed)
-            (made / STYLES / LIST).write_text(json.dumps(listed, indent=1), encoding="utf-8")
-            shutil.copytree(BUILT, made, dirs_exist_ok=True)
-            for packed in RUNTIME.glob("*.xz"):
-                _repack(packed, made / RUNTIME.name / f"{packed.stem}.gz")
+            Path(made, LIST).write_text(json.dumps(listed, indent=1), encoding="utf-8")
             if (folder / STYLES / LIST).is_file():  # a page: what it had may be what nobody is to find there any more
                 for own in OWN:
                     shutil.rmtree(folder / own, ignore_errors=True)
-            shutil.copytree(made, folder, dirs_exist_ok=True)
+            shutil.copytree(BUILT, folder, dirs_exist_ok=True)
+            for packed in RUNTIME.glob("*.xz"):
+                _repack(packed, folder / RUNTIME.name / f"{packed.stem}.gz")
+            shutil.copytree(made, folder / STYLES, dirs_exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written ({because(error)})") from None
     return [str(entry["name"]) for entry in listed]
@@ -63,7 +62,7 @@ def _repack(packed: Path, target: Path) -> None:
 
 def _write_model(folder: Path, name: str, path: Path) -> list[dict[str, str | int]]:
     """One model in its web form; returns the entries of its styles in the list that the page reads."""
-    card = convert_file(path, folder / STYLES / f"{name}.onnx")
+    card = convert_file(path, folder / f"{name}.onnx")
     return [
         {
             "name": f"{name}:{style}" if card.styles else name,

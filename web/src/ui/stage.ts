@@ -40,7 +40,7 @@ export class Stage {
 
   /** Keep the photo while other pictures are shown; `restore` brings it back. */
   keep(): void {
-    this.kept ??= this.before.cloneNode() as HTMLCanvasElement;
+    this.kept = this.before.cloneNode() as HTMLCanvasElement;
     this.kept.getContext("2d")!.drawImage(this.before, 0, 0);
   }
 

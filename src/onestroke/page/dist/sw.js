@@ -4,7 +4,7 @@
 const ROOT = new URL("./", self.location).href;
 const OWN = /^((index\.html|icon\.svg|manifest\.webmanifest|(assets|ort|styles)\/.+)?)(\?.*)?$/;
 
-const KEPT = "onestroke-d0802de1d499";
+const KEPT = "onestroke-646bdb7c9032";
 
 self.addEventListener("install", () => self.skipWaiting());
 
