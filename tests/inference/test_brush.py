@@ -54,7 +54,7 @@ def test_octaves_are_steps_of_about_two_and_cost_half_as_much_again():
         sizes = AUTO.sizes(width // 2, width)
         assert sizes[-1] == (width // 2, width)
         steps = [b[1] / a[1] for a, b in itertools.pairwise(sizes)]
-        assert all(1.4 < step < 3.1 for step in steps)
+        assert all(1.4 < step < 3.62 for step in steps)
         if len(sizes) > 1:
             assert abs(sizes[0][1] - brush.AUTO_LENGTH) <= 1
         assert sum(w**2 for _, w in sizes) <= 1.51 * width**2

@@ -9,7 +9,7 @@ import { MARGIN, type Pixels, type Statistics, Style, crop, mirrored } from "./s
 import { blurred } from "./blur";
 import { grainAt, grained } from "./grain";
 
-const STEP = 1.74;
+const STEP = 1.9;
 const DETAIL = 0.8;
 const OVER = 0.25;
 const GRAIN = 10;

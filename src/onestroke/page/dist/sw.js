@@ -4,7 +4,7 @@
 const ROOT = new URL("./", self.location).href;
 const OWN = /^((index\.html|icon\.svg|manifest\.webmanifest|(assets|ort|styles)\/.+)?)(\?.*)?$/;
 
-const KEPT = "onestroke-646bdb7c9032";
+const KEPT = "onestroke-611956c26041";
 
 self.addEventListener("install", () => self.skipWaiting());
 
