@@ -4,7 +4,7 @@ import torch
 from onestroke.config.training import Scale, TrainConfig
 from onestroke.losses import vgg, weights
 from onestroke.losses.objective import PerceptualLoss, places, windows
-from onestroke.losses.terms import ContentLoss, StyleLoss, gram, total_variation
+from onestroke.losses.terms import ContentLoss, SlicedLoss, StyleLoss, gram, total_variation
 
 
 def test_gram_by_hand():
@@ -38,23 +38,54 @@ def test_published_style_formulas_by_hand():
     assert neural_style.item() == pytest.approx(892 / 64)
 
 
-def test_style_is_one_where_nothing_was_done_and_zero_at_the_painting():
+@pytest.mark.parametrize("kind", [StyleLoss, SlicedLoss])
+def test_style_is_one_where_nothing_was_done_and_zero_at_the_painting(kind):
     paintings, photos = torch.rand(2, 1, 8, 12, 12), torch.rand(6, 8, 10, 10) * 2
-    loss = StyleLoss(list(paintings), photos)
+    loss = kind(list(paintings), photos)
     for style in (0, 1):
         assert loss(photos, style).item() == pytest.approx(1.0, abs=1e-5)
         assert loss(paintings[style], style).item() < 1e-4
         assert loss(paintings[1 - style], style).item() > 1e-3
 
 
-def test_pooled_photos_share_the_palette():
+def test_sliced_wasserstein_by_hand():
+    """One channel, so one direction: 2 and 6 in the painting, 0 in the photos, 3 and 1 in the picture."""
+    painting, photos = torch.tensor([[[[6.0, 2.0]]]]), torch.zeros(2, 1, 1, 2)
+    loss = SlicedLoss([painting], photos)
+    assert loss(torch.tensor([[[[3.0, 1.0]]]])).item() == pytest.approx((3 + 1) / (6 + 2))
+    # A mix of styles lies halfway between their quantiles: 1 and 3, against 2 and 6 and nothing.
+    both = SlicedLoss([painting, torch.zeros(1, 1, 1, 2) + 1e-3], photos)
+    assert both(torch.tensor([[[[3.0, 1.0]]]]), torch.tensor([0.5, 0.5])).item() < 1e-2
+
+
+def test_sliced_wasserstein_tells_apart_what_has_one_gram():
+    strong, weak = torch.tensor([[[[1.0, -1.0, 1.0, -1.0]]]]), torch.tensor([[[[2**0.5, -(2**0.5), 0.0, 0.0]]]])
+    photos = torch.rand(2, 1, 4, 4)
+    assert StyleLoss([strong], photos)(weak).item() < 1e-4
+    assert SlicedLoss([strong], photos)(weak).item() > 0.1
+
+
+def test_sliced_wasserstein_of_large_pictures_looks_everywhere():
+    """Of many positions some are looked at: a picture that is half the painting's, in any direction, is seen as that."""
+    torch.manual_seed(0)
+    painting, photos = torch.rand(1, 4, 300, 300), torch.rand(2, 4, 200, 200) * 2
+    loss = SlicedLoss([painting], photos)
+    assert loss(photos).item() == pytest.approx(1.0, abs=1e-5)
+    column = torch.arange(200)
+    for painted in (column < 100, column[:, None] < 100, column // 2 % 2 == 0, column[:, None] % 2 == 0):
+        half = torch.where(painted, painting[..., :200, :200], photos)
+        assert loss(half).item() == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.parametrize("kind", [StyleLoss, SlicedLoss])
+def test_pooled_photos_share_the_palette(kind):
     """Two pictures that are half the painting each: together they are the painting, alone neither is."""
     halves = torch.zeros(2, 2, 4, 4)
     halves[0, 0], halves[1, 1] = 1, 1
     painting = torch.cat([halves[:1], halves[1:]], 3)
     photos = torch.rand(3, 2, 4, 4)
-    assert StyleLoss([painting], photos, pool=2)(halves).item() < 1e-4
-    assert StyleLoss([painting], photos)(halves).item() > 0.1
+    assert kind([painting], photos, pool=2)(halves).item() < 1e-4
+    assert kind([painting], photos)(halves).item() > 0.1
 
 
 def test_content_is_one_where_positions_are_scrambled_and_zero_at_the_photo():
@@ -75,9 +106,11 @@ def test_total_variation_by_hand():
 def test_gradients_agree_with_finite_differences():
     painting, photos = torch.rand(1, 3, 5, 5), torch.rand(2, 3, 4, 4)
     style, content = StyleLoss([painting], photos).double(), ContentLoss(photos).double()
+    sliced = SlicedLoss([painting], photos, pool=2).double()
     x = torch.rand(2, 3, 4, 4, dtype=torch.double, requires_grad=True)
 
     assert torch.autograd.gradcheck(style, (x,))
+    assert torch.autograd.gradcheck(sliced, (x,))
     assert torch.autograd.gradcheck(lambda y: content(y, photos.double()), (x,))
     assert torch.autograd.gradcheck(total_variation, (x,))
 
@@ -87,10 +120,11 @@ def features():
     return vgg.build(weights.resolve("vgg16"), ["relu1_2", "relu2_2"], "max", torch.device("cpu"))
 
 
-def test_perceptual_loss_names_its_terms_and_weighs_them(features):
+@pytest.mark.parametrize("sliced", [0.0, 0.4, 1.0])
+def test_perceptual_loss_names_its_terms_and_weighs_them(features, sliced):
     torch.manual_seed(0)
     photos = torch.rand(3, 3, 32, 32)
-    scales = [Scale(style=["relu1_2", "relu2_2"], content={"relu2_2": 1.0}, pooled=False)]
+    scales = [Scale(style=["relu1_2", "relu2_2"], content={"relu2_2": 1.0}, pooled=False, sliced=sliced)]
     painting = torch.rand(1, 3, 40, 40)
     loss = PerceptualLoss(features, [[painting]], photos, scales, {"style": 2.0, "content": 3.0, "tv": 5.0})
     terms = loss(photos, photos)

@@ -31,6 +31,7 @@ class Scale:
     Pictures are reduced by `reduction`, and `windows` squares of `window` pixels, placed at random, are looked at. `style`,
     `content` and `gray` name VGG layers: those whose Gram matrices count, those whose activations count, with weights,
     and those whose activations count for luminance alone, which hold large light and dark in place and leave colors free.
+    `sliced` of the style term compares the layers' whole distributions (Heitz 2021), the rest their Gram matrices.
     The style image is reduced like the pictures, unless `style_size` is its shorter side here.
     """
 
@@ -43,7 +44,10 @@ class Scale:
         {}, "layers of the content term that see luminance alone, with weights", least=0.0, empty=True
     )
     style_size: int = option(0, "shorter side of the style image; 0: reduced like the pictures", least=0, most=16_384)
-    pooled: bool = option(True, "average the Gram matrices of each two photos, so that each may take its share of the palette")
+    pooled: bool = option(True, "compare each two photos as one, so that each may take its share of the palette")
+    sliced: float = option(
+        0.0, "share of sliced Wasserstein distances in the style term, beside those of Gram matrices", least=0.0, most=1.0
+    )
 
     @property
     def layers(self) -> list[str]:
@@ -54,10 +58,11 @@ class Scale:
 # What networks learn from by default: strokes at full size, motifs at half, areas of color at a quarter of it; content at all
 # three, at the quarter in luminance only (docs/experiments.md says what else was tried).
 _LAYERS = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
+_SLICED = 0.35
 SCALES = [
-    Scale(1, style=_LAYERS, content={"relu4_2": 0.35}),
-    Scale(2, style=_LAYERS, content={"relu3_3": 0.2}),
-    Scale(4, style=_LAYERS[:4], gray={"relu2_2": 0.45}),
+    Scale(1, style=_LAYERS, content={"relu4_2": 0.35}, sliced=_SLICED),
+    Scale(2, style=_LAYERS, content={"relu3_3": 0.2}, sliced=_SLICED),
+    Scale(4, style=_LAYERS[:4], gray={"relu2_2": 0.45}, sliced=_SLICED),
 ]
 
 

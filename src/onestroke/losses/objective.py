@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from onestroke.config.training import Scale
-from onestroke.losses.terms import ContentLoss, StyleLoss, TotalVariationLoss, _full
+from onestroke.losses.terms import ContentLoss, SlicedLoss, StyleLoss, TotalVariationLoss, _full
 from onestroke.losses.vgg import VGGFeatures
 
 # Gram matrices are averaged over this many photos of a batch: over more, a single picture need not look like the painting.
@@ -58,7 +58,10 @@ class ScaleLoss(nn.Module):
         wanted = [vgg(painting, scale.style) for painting in paintings]
         windowed = 0 < scale.window <= min(small.shape[2:])
         pool = POOLED_PHOTOS * (scale.windows if windowed else 1) if scale.pooled else 1
-        self.style = nn.ModuleDict({name: StyleLoss([w[name] for w in wanted], sample[name], pool) for name in scale.style})
+        self.style, self.sliced = (
+            nn.ModuleDict({name: kind([w[name] for w in wanted], sample[name], pool) for name in scale.style if share > 0})
+            for kind, share in ((StyleLoss, 1 - scale.sliced), (SlicedLoss, scale.sliced))
+        )
         self.content = nn.ModuleDict({name: ContentLoss(sample[name]) for name in scale.content})
         self.gray = nn.ModuleDict({name: ContentLoss(gray[name]) for name in scale.gray})
 
@@ -74,15 +77,20 @@ class ScaleLoss(nn.Module):
     def forward(self, stylized: Tensor, photos: Tensor, style: int | Tensor, draw: int) -> tuple[list[Tensor], list[Tensor]]:
         """(terms of style, terms of content times their weights), scalars; pictures [N, 3, H, W] at full size."""
         small, due = reduced(stylized, self.scale.reduction), reduced(photos, self.scale.reduction)
-        found = self.vgg(self._seen(small, draw), {*self.style, *self.content})
+        found = self.vgg(self._seen(small, draw), {*self.scale.style, *self.content})
         gray = self.vgg(luminance(small), self.gray)
         with torch.no_grad():
             wanted = self.vgg(self._seen(due, draw), self.content)
             wanted_gray = self.vgg(luminance(due), self.gray)
-        styles = [loss(found[name], style) for name, loss in self.style.items()]
+        styles = [self._style(name, found[name], style) for name in self.scale.style]
         contents = [self.scale.content[name] * loss(found[name], wanted[name]) for name, loss in self.content.items()]
         contents += [self.scale.gray[name] * loss(gray[name], wanted_gray[name]) for name, loss in self.gray.items()]
         return styles, contents
+
+    def _style(self, layer: str, found: Tensor, style: int | Tensor) -> Tensor:
+        share = self.scale.sliced
+        kinds = ((1 - share, self.style), (share, self.sliced))
+        return torch.stack([weight * losses[layer](found, style) for weight, losses in kinds if weight > 0]).sum()
 
 
 class PerceptualLoss(nn.Module):
