@@ -58,6 +58,15 @@ def test_sliced_wasserstein_by_hand():
     assert both(torch.tensor([[[[3.0, 1.0]]]]), torch.tensor([0.5, 0.5])).item() < 1e-2
 
 
+def test_sliced_wasserstein_is_at_least_fp32():
+    painting, photos = torch.rand(1, 3, 9, 9).bfloat16(), torch.rand(2, 3, 8, 8).bfloat16()
+    loss = SlicedLoss([painting], photos)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = loss(photos)
+    assert mixed.dtype == torch.float32
+    assert torch.equal(mixed, loss(photos))
+
+
 def test_sliced_wasserstein_tells_apart_what_has_one_gram():
     strong, weak = torch.tensor([[[[1.0, -1.0, 1.0, -1.0]]]]), torch.tensor([[[[2**0.5, -(2**0.5), 0.0, 0.0]]]])
     photos = torch.rand(2, 1, 4, 4)

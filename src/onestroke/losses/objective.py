@@ -13,7 +13,7 @@ from onestroke.config.training import Scale
 from onestroke.losses.terms import ContentLoss, SlicedLoss, StyleLoss, TotalVariationLoss, _full
 from onestroke.losses.vgg import VGGFeatures
 
-# Gram matrices are averaged over this many photos of a batch: over more, a single picture need not look like the painting.
+# So many photos of a batch are compared as one: of more, a single picture need not look like the painting.
 POOLED_PHOTOS = 2
 # Windows lie on this grid, so that all of VGG's poolings fall as they do on the whole picture.
 WINDOW_STEP = 16

@@ -68,7 +68,7 @@ class SlicedLoss(nn.Module):
         channels = photos.shape[1]
         drawn = torch.randn(channels, channels, generator=torch.Generator().manual_seed(channels))
         # Neither is stored in checkpoints: both follow from the style images.
-        self.register_buffer("directions", torch.linalg.qr(drawn).Q[:, :DIRECTIONS].to(photos), persistent=False)
+        self.register_buffer("directions", torch.linalg.qr(drawn).Q[:, :DIRECTIONS].to(photos.device), persistent=False)
         wanted = [_quantiles(self._sorted(_positions(painting, OF_PAINTINGS)), POSITIONS) for painting in paintings]
         of_photos = [self._sorted(_positions(photo)) for photo in torch.split(photos, 1)]
         self.register_buffer("target", torch.stack(wanted), persistent=False)
