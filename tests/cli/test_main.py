@@ -24,6 +24,20 @@ def test_an_unknown_verb_is_named(capsys):
     assert "'paint'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["stylize", "great_wave", "a.jpg", "--strengh=2"], "unknown argument '--strengh=2'; did you mean --strength?"),
+        (["doctor", "gpu"], "unknown argument 'gpu'; `onestroke doctor --help` tells more"),
+        (["train", "--steps", "abc"], "argument --steps: invalid int value: 'abc'; `onestroke train --help` tells more"),
+        (["export"], "the following arguments are required: run; `onestroke export --help` tells more"),
+    ],
+)
+def test_wrong_flags_are_one_line(arguments, said, capsys):
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == f"onestroke {arguments[0]}: {said}\n"
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_of_a_verb_imports_nothing_heavy(verb):
     code = (

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from typing import Any
 
+from onestroke.cli.flags import Parser
 from onestroke.config.devices import DEVICES
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print it; 1 where something is broken, or where a device that was asked for is not there."""
-    parser = argparse.ArgumentParser(prog="onestroke doctor", description=__doc__)
+    parser = Parser("doctor", __doc__)
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--device", choices=DEVICES[1:], help="exit with 1 unless this one works")
-    flags = parser.parse_args(arguments)
+    flags = parser.read(arguments)
 
     from onestroke.doctor import examine
 

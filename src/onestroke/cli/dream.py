@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onestroke.arrays import resize_to
+from onestroke.cli.flags import Parser
 from onestroke.config import schema
 from onestroke.errors import ConfigError
 from onestroke.images import Picture, read_image
@@ -35,11 +35,9 @@ examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """All flags: one per field of Dream, and what is about files."""
-    made = argparse.ArgumentParser(
-        prog="onestroke dream", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = Parser("dream", __doc__, EXAMPLES)
     made.add_argument("image", help="picture file")
     made.add_argument("-o", "--out", help="file to write, or folder for --frames; default: IMAGE-dream beside the picture")
     made.add_argument("--preset", default="google", metavar="NAME", help="settings to start from; default: google")
@@ -53,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, dream, save; after Ctrl-C the picture so far, or the frames that are whole."""
-    flags = vars(parser().parse_args(arguments))
+    flags = vars(parser().read(arguments))
     own = {name: flags.pop(name) for name in ("image", "out", "preset", "guide", "device", "resume", "overwrite")}
     recipe = dream_recipe(own["preset"], **flags)
     out = _output(own, recipe.frames > 1)

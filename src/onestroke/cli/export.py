@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from onestroke.card import PRECISIONS
+from onestroke.cli.flags import Parser
 
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, export, say how well it agrees with torch; with --check, what each form costs."""
-    parser = argparse.ArgumentParser(prog="onestroke export", description=__doc__)
+    parser = Parser("export", __doc__)
     parser.add_argument("run", help="run folder of `onestroke train`")
     parser.add_argument("-o", "--out", metavar="NAME.onnx", help="file to write; default: RUN/<painting>[_fp16][_web].onnx")
     parser.add_argument(
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--check", action="store_true", help="what each form (fp32, fp16, web) costs: size, time, pictures, OpenCV"
     )
-    flags = parser.parse_args(arguments)
+    flags = parser.read(arguments)
 
     from onestroke.exporting.onnx import export_run
     from onestroke.inference.session import open_model

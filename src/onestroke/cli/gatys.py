@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onestroke.arrays import resize_to
+from onestroke.cli.flags import Parser
 from onestroke.config import schema
 from onestroke.config import training as configs
 from onestroke.errors import ConfigError, OnestrokeError, because
@@ -39,11 +39,9 @@ examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """All flags: one per field of Recipe, and what is about files."""
-    made = argparse.ArgumentParser(
-        prog="onestroke gatys", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = Parser("gatys", __doc__, EXAMPLES)
     made.add_argument("photo", help="picture file")
     made.add_argument("paintings", nargs="+", metavar="painting", help="picture files; transparent parts do not count")
     made.add_argument("-o", "--out", help="file to write; default: PHOTO-PAINTING beside the photo")
@@ -63,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, optimize, save; after Ctrl-C or SIGTERM the picture so far and a state to resume from."""
-    flags = vars(parser().parse_args(arguments))
+    flags = vars(parser().read(arguments))
     own = {name: flags.pop(name) for name in ("photo", "paintings", "out", "preset", "blend", "regions", "style_regions",
                                               "memory", "device", "resume", "overwrite")}  # fmt: skip
     chosen = recipe(own["preset"], **flags)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
+from onestroke.cli.flags import Parser
 from onestroke.errors import ConfigError
 
 MOST_PORT = 65535
@@ -15,13 +15,13 @@ MOST_PORT = 65535
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, then serve until Ctrl-C, or write the folder."""
-    parser = argparse.ArgumentParser(prog="onestroke page", description=__doc__)
+    parser = Parser("page", __doc__)
     parser.add_argument("models", nargs="*", metavar="model", help=".onnx file or bundled style; default: all bundled styles")
     parser.add_argument("-o", "--out", metavar="DIR", help="write a static folder for any host of files, and end")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="default: a free one")
     parser.add_argument("--no-open", action="store_true", help="do not open a browser")
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds other files")
-    flags = parser.parse_args(arguments)
+    flags = parser.read(arguments)
     if not 0 <= flags.port <= MOST_PORT:
         raise ConfigError(f"port: {flags.port} is none; use 0 to {MOST_PORT}")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onestroke.cli import cluster, engines
+from onestroke.cli.flags import Parser
 from onestroke.config import schema
 from onestroke.config.shard import Shard
 from onestroke.errors import ConfigError
@@ -29,11 +29,9 @@ examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """All flags: one per field of Recipe, and what is about folders."""
-    made = argparse.ArgumentParser(
-        prog="onestroke pairs", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = Parser("pairs", __doc__, EXAMPLES)
     made.add_argument("paintings", nargs="+", metavar="painting", help="picture files")
     made.add_argument("--content", required=True, metavar="DIR", help="folder of photos, searched recursively")
     made.add_argument("-o", "--out", required=True, metavar="DIR", help="folder of pairs, new or to go on with")
@@ -55,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, make what is missing, say how many there are; 1 if some photos had to be skipped."""
-    flags = vars(parser().parse_args(arguments))
+    flags = vars(parser().read(arguments))
     engine, address, workers = (flags.pop(name) for name in ("engine", "address", "workers"))
     if engine == "local" and (address or workers):
         raise ConfigError("address, workers: are of a cluster; add --engine ray")

@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onestroke.cli.flags import Parser
 from onestroke.config.devices import DEVICES
 from onestroke.errors import ConfigError, because
 
@@ -28,9 +29,7 @@ EXAMPLES = """
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, open the styles, serve until SIGINT or SIGTERM; what is being painted then is finished and sent."""
-    parser = argparse.ArgumentParser(
-        prog="onestroke serve", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("serve", __doc__, EXAMPLES)
     parser.add_argument("styles", nargs="*", metavar="style", help="bundled styles or .onnx files; default: all bundled")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: this machine alone")
     parser.add_argument("--port", type=int, default=8000)
@@ -42,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--queue", type=int, default=16, help="pictures that may wait; default: 16")
     parser.add_argument("--seconds", type=float, default=60, help="longest time for a picture; default: 60")
-    flags = parser.parse_args(arguments)
+    flags = parser.read(arguments)
 
     _check_free(flags.host, flags.port)
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from onestroke.cli.flags import Parser
 from onestroke.errors import ModelError
 from onestroke.saving import check_output
 
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, list, draw."""
-    parser = argparse.ArgumentParser(prog="onestroke styles", description=__doc__)
+    parser = Parser("styles", __doc__)
     parser.add_argument("--sheet", metavar="PHOTO", help="paint this photo in every style, into one picture")
     parser.add_argument("-o", "--out", metavar="PICTURE", default="styles.png", help="where to write it; default: styles.png")
     parser.add_argument("--size", type=int, default=480, metavar="PX", help="longer side of each painting in it; default: 480")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing picture")
-    flags = parser.parse_args(arguments)
+    flags = parser.read(arguments)
 
     from onestroke import bundled
     from onestroke.inference.session import open_model

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from onestroke.cli import engines
+from onestroke.cli.flags import Parser
 from onestroke.config.devices import DEVICES
 from onestroke.errors import ConfigError
 
@@ -36,14 +37,9 @@ EXAMPLES = """examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """All flags."""
-    made = argparse.ArgumentParser(
-        prog="onestroke stylize",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = Parser("stylize", __doc__, EXAMPLES)
     made.add_argument("model", help=".onnx file, or a bundled style")
     made.add_argument("inputs", nargs="+", metavar="input", help="picture or video file, folder, glob pattern or -")
     made.add_argument("-o", "--out", help="file (for one input) or folder to write to; - for standard output")
@@ -79,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, stylize, report; 1 if some files had to be skipped."""
-    flags = parser().parse_args(arguments)
+    flags = parser().read(arguments)
     settings = _settings(flags)
 
     from onestroke import bundled

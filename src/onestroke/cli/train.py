@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import signal
 import time
 from collections.abc import Sequence
 
 from onestroke.cli import cluster, engines
+from onestroke.cli.flags import Parser
 from onestroke.config import schema
 from onestroke.config.cache import MOST, photo_folder, size
 from onestroke.config.training import TrainConfig
@@ -24,18 +24,13 @@ EXAMPLES = """examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """All flags: one per field of TrainConfig."""
     folder = photo_folder()
     kept = (
         f"decoded photos are kept in {folder} ({size(folder) / 1e9:.1f} GB, at most {MOST / 1e9:.0f}; ONESTROKE_CACHE moves it)"
     )
-    made = argparse.ArgumentParser(
-        prog="onestroke train",
-        description=__doc__,
-        epilog=f"{EXAMPLES}\n{kept}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = Parser("train", __doc__, f"{EXAMPLES}\n{kept}")
     made.add_argument("style_image", nargs="*", help="files of the style images; none: the sample painting")
     made.add_argument("--config", metavar="YAML", help="a file of settings; flags win over it")
     made.add_argument("--resume", action="store_true", help="continue the last run of this painting, or the one in --out")
@@ -46,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, train, say where everything is."""
-    flags = vars(parser().parse_args(arguments))
+    flags = vars(parser().read(arguments))
     source, resume = flags.pop("config"), flags.pop("resume")
     engine, address = flags.pop("engine"), flags.pop("address")
     if not flags["style_image"]:

@@ -139,8 +139,6 @@ def _in_worker(order: _Order, arguments: Sequence[str], deaths: int) -> tuple[in
     with redirect_stdout(written), redirect_stderr(written):
         try:
             code = order.run(order.verb, arguments)
-        except SystemExit:  # argparse
-            code = 2
         except Exception as error:  # a fault of this program, which shall stop no other command
             written.write(f"{type(error).__name__}: {because(error)}\n")
             code = 1
