@@ -62,7 +62,10 @@ def test_styles_are_listed_and_drawn_on_a_sheet(tmp_path, capsys, photo):
     printed = capsys.readouterr().out
     assert all(name in printed for name in bundled.names())
     with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.width > 200
+        pixels = np.asarray(sheet)
+    width = round(photo.shape[1] * 96 / max(photo.shape[:2]))
+    gaps = [pixels[:, left : left + 8] for left in range(0, pixels.shape[1], width + 8)]
+    assert len(gaps) > 2 and all((gap == 255).all() for gap in gaps)  # no name runs into the next painting
 
 
 def test_a_bundled_style_is_called_by_its_name(tmp_path, photo):

@@ -15,6 +15,7 @@ from onestroke.images import check_size
 from onestroke.inference.stylizer import Stylizer
 
 GAP, LABEL = 8, 24
+_LETTERS = 15  # their height at most
 # Bytes a pixel of a painting in it, of a dozen and more that are held at once, in the sheet too.
 _BYTES = 120
 
@@ -31,16 +32,25 @@ def draw(photo: Array, styles: Sequence[str | Path], longer: int) -> Array:
     scale = longer / max(photo.shape[:2])
     check_size(round(photo.shape[1] * scale), round(photo.shape[0] * scale), _BYTES)
     small = resize(photo, longer=longer)
-    pictures = [("photo", small)] + [(Path(style).stem, Stylizer(style, "cpu")(small)) for style in styles]
+    pictures = [("photo", small)] + [(Path(style).stem.replace("_", " "), Stylizer(style, "cpu")(small)) for style in styles]
     height, width = small.shape[:2]
     least = math.ceil(math.sqrt(len(pictures) * height / width))
     columns = min((least, least + 1), key=lambda count: -len(pictures) % count)  # whichever leaves fewer places empty
     rows = math.ceil(len(pictures) / columns)
     size = (columns * (width + GAP) + GAP, rows * (height + LABEL + GAP) + GAP)
-    sheet, font = Image.new("RGB", size, "white"), ImageFont.load_default(15)
+    sheet, font = Image.new("RGB", size, "white"), _font([name for name, _ in pictures], width)
     pen = ImageDraw.Draw(sheet)
     for i, (name, picture) in enumerate(pictures):
         left, top = GAP + i % columns * (width + GAP), GAP + i // columns * (height + LABEL + GAP)
         sheet.paste(Image.fromarray(picture), (left, top))
-        pen.text((left, top + height + 3), name.replace("_", " "), "black", font)
+        pen.text((left, top + height + 3), name, "black", font)
     return np.asarray(sheet)
+
+
+def _font(names: Sequence[str], width: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """The largest in which no name is wider than a painting; hinted letters do not scale in proportion."""
+    for height in range(_LETTERS, 1, -1):
+        font = ImageFont.load_default(height)
+        if max(font.getlength(name) for name in names) <= width:
+            return font
+    return ImageFont.load_default(1)
