@@ -44,6 +44,22 @@ def test_a_pattern_that_stands_on_the_pixel_grid_costs_as_much_as_it_shows():
     assert np.mean(costs) > 0.25
 
 
+def test_a_strip_along_the_bottom_costs_unless_the_bottom_stays_in_view():
+    def painted(photo):
+        strip = photo.clone()
+        strip[..., -16:, :] = 1
+        return strip
+
+    photo, cut = smooth(96, 80), set()
+    for step in range(0, 200, 2):
+        change = disturb.draw(0, step, 96, 80)
+        below = 96 - 1 - int(change.rows[-1])
+        gap = disturb.inside(painted(change.disturb(photo))) - disturb.inside(change.follow(painted(photo)))
+        assert bool(gap.any()) == (below > 0)
+        cut.add(below)
+    assert cut == set(range(96 // disturb.CUT + 1))
+
+
 def test_a_warp_moves_every_pixel_by_a_small_share_of_the_side():
     y, x = torch.meshgrid(torch.arange(100.0), torch.arange(100.0), indexing="ij")
     place = torch.stack([x, y, x])[None]

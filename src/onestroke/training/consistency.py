@@ -2,7 +2,8 @@
 
 A network that works at a quarter of the resolution likes to paint a pattern that stands still on the pixel grid while the
 photo moves under it: a grid in pictures, flicker in videos. Asking for the same painting after a known motion takes both
-away, and needs neither video nor optical flow (as ReCoNet, Gao 2018, does).
+away, and needs neither video nor optical flow (as ReCoNet, Gao 2018, does). Parts of a photo must look as they do in the whole:
+so a network paints no frame either, and no strip along the bottom because the style image has a meadow there.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from torch import Tensor
 
 # Pixels along each edge that are not compared: the mirrored border moves in its own way.
 EDGE = 8
-# Whole pixels of a shift: fewer than the edge, and in most cases no multiple of a network's stride of 4.
-MOST_SHIFT = 7
+# A shift leaves all but a sixth of each side in view: what lies at a border of the one painting lies inside the other.
+CUT = 6
 # A warp moves each corner by up to this share of the side, the light changes by up to LIGHT, the noise by NOISE (of 1).
 CORNER, LIGHT, NOISE = 0.04, 0.06, 0.02
 
@@ -28,11 +29,11 @@ class Shift(NamedTuple):
     Given as the rows and columns that stay in view, always as many, so that a step's shapes do not change (graphs.py).
     """
 
-    rows: Tensor  # int64 [H - MOST_SHIFT]
-    columns: Tensor  # int64 [W - MOST_SHIFT]
+    rows: Tensor  # int64 [H - H // CUT]
+    columns: Tensor  # int64 [W - W // CUT]
 
     def disturb(self, photos: Tensor) -> Tensor:
-        """Photos [N, 3, H, W] to [N, 3, H - MOST_SHIFT, W - MOST_SHIFT]."""
+        """Photos [N, 3, H, W] to [N, 3, H - H // CUT, W - W // CUT]."""
         return photos.index_select(2, self.rows).index_select(3, self.columns)
 
     def follow(self, painted: Tensor) -> Tensor:
@@ -67,9 +68,9 @@ def draw(seed: int, step: int, height: int, width: int) -> Disturbance:
     """The disturbance of one training step, a pure function of its arguments: shifts and warps by turns. On the CPU."""
     rng = np.random.default_rng((seed, 3, step))
     if step % 2 == 0:
-        down, right = (int(n) for n in rng.integers(0, MOST_SHIFT + 1, 2))
-        right = right or 1  # never nothing at all
-        return Shift(down + torch.arange(height - MOST_SHIFT), right + torch.arange(width - MOST_SHIFT))
+        below, beside = height // CUT, width // CUT
+        down, right = (int(n) for n in rng.integers(0, (below + 1, beside + 1)))
+        return Shift(down + torch.arange(height - below), right + torch.arange(width - beside))
     y, x = torch.meshgrid(_centers(height), _centers(width), indexing="ij")
     along, down, turn, light = rng.uniform(-1, 1, (4, 3))
     scale_x, skew_x, move_x = (along * CORNER).tolist()
