@@ -24,6 +24,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 WORK = {
     "big_picture": "--megapixels 0.1 --memory 100 --whole 0.2 --out OUT/big",
+    "border": "--models MODEL --photos SINGLE",
     "exports": "RUN --repeats 1 --out OUT/exports.json",
     "flicker": "--model MODEL --reference MODEL --photos PHOTOS --clips CLIPS --count 1 --steady --device cpu --folder OUT",
     "fuzz": "--count 5 --keep OUT/fuzz",
