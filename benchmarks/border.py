@@ -37,23 +37,21 @@ def main() -> None:
     table = Table("model", *TURNS)
     for model in flags.models:
         stylizer = Stylizer(model)
-        table.add_row(Path(model).stem, *(f"{np.mean([strip(stylizer, p, side) for p in photos]):.1f}" for side in TURNS))
+        means = np.mean([strips(stylizer, photo) for photo in photos], 0)
+        table.add_row(Path(model).stem, *(f"{mean:.1f}" for mean in means))
     Console(width=120).print(table)
 
 
-def strip(stylizer: Stylizer, photo: Array, side: str) -> float:
-    """How far the strip along one side of a painting is from what it would be inside, mean levels over its three colors."""
-    turns = TURNS[side]
-    upright = np.rot90(photo, turns)
-    longer = np.concatenate([upright, upright[::-1]])
-
-    def painted(picture: Array) -> Array:
-        """Painted as the photo lies, and turned with it."""
-        return np.rot90(stylizer(np.ascontiguousarray(np.rot90(picture, -turns))), turns)
-
-    rows = slice(len(upright) - STRIP, len(upright))
-    colors = [picture[rows].mean((0, 1)) for picture in (painted(upright), painted(longer))]
-    return float(np.abs(colors[0] - colors[1]).mean())
+def strips(stylizer: Stylizer, photo: Array) -> list[float]:
+    """How far the strip along each side of a painting is from what it would be inside, mean levels over its three colors."""
+    painting, found = stylizer(photo), []
+    for turns in TURNS.values():
+        upright = np.rot90(photo, turns)
+        longer = np.ascontiguousarray(np.rot90(np.concatenate([upright, upright[::-1]]), -turns))
+        rows = slice(len(upright) - STRIP, len(upright))
+        at_border, inside = (np.rot90(picture, turns)[rows].mean((0, 1)) for picture in (painting, stylizer(longer)))
+        found.append(float(np.abs(at_border - inside).mean()))
+    return found
 
 
 if __name__ == "__main__":
