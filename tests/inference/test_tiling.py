@@ -12,7 +12,7 @@ from PIL import Image
 
 from onestroke import memory
 from onestroke.cli.main import main as cli
-from onestroke.errors import ImageError, ModelError
+from onestroke.errors import ConfigError, ImageError, ModelError
 from onestroke.images import read_image
 from onestroke.inference.margin import MARGIN, Margined, Whole
 from onestroke.inference.session import open_model
@@ -140,11 +140,17 @@ def test_the_stylizer_cuts_what_does_not_fit(shaky, whole, monkeypatch):
     assert len(calls) == 5
 
 
+@pytest.mark.parametrize("megabytes", [0, -5, float("nan"), "500"])
+def test_memory_that_cannot_be_used_is_named(model, megabytes):
+    with pytest.raises(ConfigError, match=f"memory: {megabytes!r} cannot be used; use MB, 1 or more"):
+        Stylizer(model, "cpu", memory=megabytes)
+
+
 def test_the_flag(model, tmp_path, capsys):
     photo = tmp_path / "photo.png"
     Image.fromarray(scene(120, 80)).save(photo)
     assert cli(["stylize", str(model), str(photo), "--memory", "0"]) == 2
-    assert "memory: 0 is too little" in capsys.readouterr().err
+    assert "memory: 0 cannot be used; use MB, 1 or more" in capsys.readouterr().err
     assert cli(["stylize", str(model), str(photo), "--memory", "1"]) == 0
     wanted = Stylizer(model, "cpu", memory=100_000)(read_image(photo).rgb).astype(int)
     assert np.abs(read_image(tmp_path / "photo-stripes.png").rgb - wanted).max() <= 1

@@ -94,6 +94,19 @@ def test_segments_that_nothing_is_known_of_are_not_taken(memory, painter, wanted
     assert seen[0] == 0 and kept(memory) == ["clip.mp4"] and memory.cat("/out/clip.mp4") == wanted
 
 
+def test_a_video_is_done_where_its_segments_cannot_be_removed(memory, painter, wanted, monkeypatch):
+    """Some stores let clients write and nothing be removed."""
+    stopped(painter)
+
+    def denied(*arguments, **options):
+        raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(type(memory), "rm", denied)
+    (done,) = painted(painter)
+    assert done.error is None and memory.cat("/out/clip.mp4") == wanted
+    assert done.notes == ["memory://out/.clip.mp4.parts: cannot be removed (Access Denied)"]
+
+
 @pytest.fixture
 def hired(tiny):
     """A function that opens a worker."""

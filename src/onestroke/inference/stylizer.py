@@ -42,8 +42,8 @@ class Stylizer:
     """
 
     def __init__(self, model: str | Path, device: str = "auto", memory: int | None = None, style: str = "") -> None:
-        if memory is not None and not memory >= 1:
-            raise ConfigError(f"memory: {memory} is too little; use MB, 1 or more")
+        if memory is not None and not (isinstance(memory, Real) and memory >= 1):
+            raise ConfigError(f"memory: {memory!r} cannot be used; use MB, 1 or more")
         self._arguments = model, device, memory, style
         path = bundled.path(model)
         self.model = open_model(path, device)

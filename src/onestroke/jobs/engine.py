@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from onestroke.errors import ImageError, OnestrokeError, because
+from onestroke.errors import ConfigError, ImageError, OnestrokeError, because
 from onestroke.images import Picture, check_size, read_image, resized
 from onestroke.inference.stylizer import Stylizer
 from onestroke.jobs import cloud
@@ -74,10 +74,14 @@ def _do(stylizer: Stylizer, job: Job, settings: Settings, watch: Watch) -> Done:
         shelf = Shelf(job, local)
         shelf.begin(settings.resume)
         done = _do_here(stylizer, local, settings, shelf.keeping(watch))
+        notes = [cloud.as_told(note, local, job) for note in done.notes]
         if job.target_url and not (done.report and done.report.stopped):
             cloud.put(local.target, job.target_url)
-            shelf.clear()
-        return replace(done, job=job, notes=[cloud.as_told(note, local, job) for note in done.notes])
+            try:
+                shelf.clear()
+            except ConfigError as error:  # a store may take what is put and let nothing be removed: the video is there
+                notes.append(str(error))
+        return replace(done, job=job, notes=notes)
 
 
 def _do_here(stylizer: Stylizer, job: Job, settings: Settings, watch: Watch) -> Done:
