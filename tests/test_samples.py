@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from onestroke.samples import etching, mosaic, painting, photos, scenes
+from onestroke.samples import etching, mosaic, painting, photos, scenes, watercolor
 
 
 def test_the_painting_is_drawn_the_same_again():
@@ -30,13 +30,15 @@ def test_held_out_photos_are_apart_from_the_training_photos():
     assert len(train) >= 8 and len(held_out) == 2 and not set(train) & set(held_out)
 
 
-@pytest.mark.parametrize(("style", "dark"), [(mosaic, mosaic.MORTAR), (etching, etching.INK)])
+@pytest.mark.parametrize(("style", "dark"), [(mosaic, mosaic.MORTAR), (etching, etching.INK), (watercolor, watercolor.INK)])
 def test_style_images_are_drawn_the_same_again(style, dark, monkeypatch):
-    """A sixteenth of them, with as many stones or strokes a pixel: the whole takes seconds."""
+    """A sixteenth of them, with as many stones, strokes or washes a pixel: the whole takes seconds."""
     assert (style.HEIGHT, style.WIDTH) == (768, 1024)
     monkeypatch.setattr(style, "WIDTH", 256)
     monkeypatch.setattr(style, "HEIGHT", 192)
     monkeypatch.setattr(etching, "STROKES", etching.STROKES // 16)
+    monkeypatch.setattr(watercolor, "LINES", watercolor.LINES // 16)
+    monkeypatch.setattr(watercolor, "LAYERS", [(size, count // 16, *rest) for size, count, *rest in watercolor.LAYERS])
     drawn = style.draw()
     assert drawn.shape == (192, 256, 3) and np.array_equal(drawn, style.draw())
     assert not np.array_equal(drawn, style.draw(seed=1))
