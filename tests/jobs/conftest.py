@@ -69,8 +69,8 @@ def memory():
 @pytest.fixture
 def short_segments(monkeypatch):
     """Segments of videos are eight frames long."""
-    from onestroke.jobs import painter, parts, tasks, video
+    from onestroke.jobs import painter, parts, sequence, tasks, video
     from onestroke.media import encoder
 
-    for module in (encoder, painter, parts, tasks, video):
+    for module in (encoder, painter, parts, sequence, tasks, video):
         monkeypatch.setattr(module, "SEGMENT", 8)

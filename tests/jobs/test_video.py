@@ -351,26 +351,6 @@ def test_scene_cuts_are_found(painter, tmp_path):
     assert report.cuts == pytest.approx([0.4])
 
 
-def test_numbered_pictures_in_and_out(painter, clip, tmp_path):
-    frames = tmp_path / "frames" / "%04d.png"
-    render(painter, parse(clip), frames, Settings(strength=0.0), go_on)
-    assert sorted(p.name for p in frames.parent.iterdir()) == [f"{i:04d}.png" for i in range(1, 31)]
-    render(painter, parse(frames), tmp_path / "film.mp4", Settings(rate=Fraction(24)), go_on)
-    assert shown(tmp_path / "film.mp4")[0] == [Fraction(i, 24) for i in range(30)]
-    (frames.parent / "0007.png").unlink()
-    with pytest.raises(VideoError, match="frame 7 of 1 to 30 is missing"):
-        render(painter, parse(frames), tmp_path / "gap.mp4", Settings(), go_on)
-
-
-def test_a_sequence_is_not_overwritten_unasked(painter, clip, tmp_path):
-    frames = tmp_path / "100%_%03d.png"
-    render(painter, parse(clip), frames, Settings(), go_on)
-    assert (tmp_path / "100%_030.png").exists()
-    with pytest.raises(ConfigError, match="exists already"):
-        plan([str(clip)], str(frames), "dots")
-    assert len(plan([str(clip)], str(frames), "dots", overwrite=True)) == 1
-
-
 def test_a_colon_is_part_of_a_name(painter, clip, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(clip, "12:30.mp4")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from onestroke.media.source import File, Source
+from onestroke.media.source import File, Source, exists
 from onestroke.media.target import parts_folder
 
 
@@ -45,4 +45,4 @@ class Job:
     @property
     def is_done(self) -> bool:
         """Whether the target is there, whole. A store is asked once for all jobs: once for each would cost as results do."""
-        return not self.target_url and self.target.exists() and not parts_folder(self.target).exists()
+        return not self.target_url and exists(self.target) and not parts_folder(self.target).exists()

@@ -17,7 +17,7 @@ from onestroke.images import READABLE, find_images
 from onestroke.jobs import cloud
 from onestroke.jobs.job import Job
 from onestroke.jobs.settings import DEFAULT, Settings
-from onestroke.media.source import SEQUENCE, VIDEOS, Camera, File, Pipe, Source, frame_numbers, parse, parse_path
+from onestroke.media.source import SEQUENCE, VIDEOS, Camera, File, Pipe, Source, exists, is_of, parse, parse_path
 from onestroke.media.target import ANIMATIONS, CONTAINERS, FORMATS, STDOUT, check_kind, parts_folder
 from onestroke.saving import WRITABLE, output_format
 
@@ -178,7 +178,8 @@ def _apart(jobs: Sequence[Job]) -> list[Job]:
 def check_targets(
     jobs: Sequence[Job], overwrite: bool, resume: bool, there: Collection[str] = (), unfinished: Collection[str] = ()
 ) -> None:
-    """Raise ConfigError where two jobs share a target, or one would replace a file or a stopped run unasked.
+    """Raise ConfigError where two jobs share a target, a sequence is to be written over its own source, or a file or a stopped
+    run would be replaced unasked.
 
     there: the URLs in the store that is written to; unfinished: of the folders there, some of which hold segments.
     """
@@ -189,11 +190,13 @@ def check_targets(
         target = _real(job.target)
         if target in seen:
             raise ConfigError(f"{job.writes}: both {seen[target]} and {job.reads} would be written there; do them one by one")
+        if is_of(_real(job.source.path), target):
+            raise ConfigError(f"{job.writes}: is the input, whose frames would be replaced; name another place with -o")
         if not overwrite and not resume:
             if _parts(job) in unfinished or parts_folder(target).exists():
                 raise ConfigError(
                     f"{job.writes}: a stopped run lies there; add --resume to go on, or --overwrite to start over"
                 )
-            if job.target_url in there or target.exists() or (SEQUENCE.search(target.name) and frame_numbers(target)):
+            if job.target_url in there or exists(target):
                 raise ConfigError(f"{job.writes}: exists already; add --overwrite to replace it or name another place with -o")
         seen[target] = job.reads

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from itertools import count
 from pathlib import Path
 
 from onestroke.errors import ConfigError, VideoError, because
 from onestroke.files import replacing
-from onestroke.images import Picture
 from onestroke.inference.stylizer import Stylizer
 from onestroke.jobs.painter import Painter, Report, Watch, named, run, shown
+from onestroke.jobs.sequence import stylize_into_pictures
 from onestroke.jobs.settings import Settings
 from onestroke.jobs.stream import stream
 from onestroke.jobs.video import KEPT, stylize_video
 from onestroke.locking import locked
 from onestroke.media.animation import Animation, AnimationWriter
-from onestroke.media.clip import Frame
 from onestroke.media.encoder import CODECS
 from onestroke.media.reader import Reader
-from onestroke.media.source import SEQUENCE, File, Pipe, Source, frame_path
+from onestroke.media.source import SEQUENCE, File, Pipe, Source
 from onestroke.media.target import ANIMATIONS, STDOUT, check_kind, parts_folder
-from onestroke.saving import save_image
 
 
 def render(stylizer: Stylizer, source: Source, target: Path, settings: Settings, watch: Watch) -> Report:
@@ -38,7 +35,8 @@ def render(stylizer: Stylizer, source: Source, target: Path, settings: Settings,
 def _render(stylizer: Stylizer, source: Source, target: Path, settings: Settings, watch: Watch) -> Report:
     suffix = target.suffix.lower()
     if SEQUENCE.search(target.name):
-        return _to_pictures(stylizer, source, target, settings, watch)
+        with open_source(source, settings) as reader:
+            return stylize_into_pictures(stylizer, reader, source, target, settings, watch)
     check_kind(target)
     if suffix in ANIMATIONS:
         return _to_animation(stylizer, source, target, settings, watch)
@@ -79,18 +77,6 @@ def _save(writer: AnimationWriter, reader: Reader | Animation, frames: int) -> l
             return writer.save(temporary, times, end, reader.loop if isinstance(reader, Animation) else 0)
     except OSError as error:
         raise VideoError(f"{writer.target}: cannot be written ({because(error)})") from None
-
-
-def _to_pictures(stylizer: Stylizer, source: Source, target: Path, settings: Settings, watch: Watch) -> Report:
-    report, number = Report(), count(1)
-
-    def write(frame: Frame) -> None:
-        save_image(frame_path(target, next(number)), frame.rgb, like=Picture(frame.rgb, frame.alpha))
-
-    with open_source(source, settings) as reader:
-        run(reader, Painter(stylizer, settings, reader.clip), write, named(watch, report), report)
-    _mark(target, report)
-    return report
 
 
 def _mark(target: Path, report: Report) -> None:

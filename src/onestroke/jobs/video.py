@@ -159,8 +159,8 @@ def _read(note: Path) -> dict[str, Any]:
     return {}
 
 
-def fingerprint(stylizer: Stylizer, source: Source, settings: Settings, encoding: Encoding) -> dict[str, Any]:
-    """What must be the same for segments of two runs to fit together."""
+def fingerprint(stylizer: Stylizer, source: Source, settings: Settings, encoding: Encoding | None = None) -> dict[str, Any]:
+    """What must be the same for segments of two runs, or pictures without an encoding, to fit together."""
     path = source.path
     state = [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else []
     there = [os.path.abspath(path), *state]  # noqa: PTH100 (links may lead elsewhere on another machine)
@@ -173,7 +173,7 @@ def fingerprint(stylizer: Stylizer, source: Source, settings: Settings, encoding
         "brush": str(settings.brush),
         "steady": settings.steady,
         "rate": str(settings.rate),
-        "codec": encoding.name,
-        "quality": encoding.quality,
+        "codec": encoding and encoding.name,
+        "quality": encoding and encoding.quality,
         "encoder": str(av.library_versions),
     }

@@ -124,7 +124,23 @@ def frame_path(pattern: Path, number: int) -> Path:
 
 def frame_numbers(pattern: Path) -> list[int]:
     """The numbers of a sequence's frames that are there, sorted."""
+    named = _numbers(pattern)
+    return sorted(int(found[1]) for file in pattern.parent.glob("*") if (found := named.fullmatch(file.name)))
+
+
+def exists(target: Path) -> bool:
+    """Whether the file is there, or any frame of the numbered sequence."""
+    return target.exists() or (bool(SEQUENCE.search(target.name)) and bool(frame_numbers(target)))
+
+
+def is_of(path: Path, pattern: Path) -> bool:
+    """Whether the file's name is one of the numbered sequence, or the pattern of a sequence has names in common with it."""
+    inside = SEQUENCE.search(pattern.name) and path.parent == pattern.parent
+    return bool(inside and _numbers(pattern).fullmatch(SEQUENCE.sub("1", path.name)))
+
+
+def _numbers(pattern: Path) -> re.Pattern[str]:
+    """What the names of a sequence's frames match."""
     match = SEQUENCE.search(pattern.name)
     assert match is not None
-    digits = re.compile(re.escape(pattern.name[: match.start()]) + r"(\d+)" + re.escape(pattern.name[match.end() :]))
-    return sorted(int(m[1]) for f in pattern.parent.glob("*") if (m := digits.fullmatch(f.name)))
+    return re.compile(re.escape(pattern.name[: match.start()]) + r"(\d+)" + re.escape(pattern.name[match.end() :]))
