@@ -64,9 +64,9 @@ class Stylizer(inference.Stylizer):
         """
         from onestroke.config.schema import check_names
         from onestroke.jobs.job import Job
-        from onestroke.jobs.plan import check_targets
         from onestroke.jobs.render import render
         from onestroke.jobs.settings import Settings
+        from onestroke.jobs.targets import check_targets
         from onestroke.media.source import parse_path
 
         check_names(Settings, settings, "settings")

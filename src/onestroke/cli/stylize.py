@@ -114,8 +114,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _settings(flags: argparse.Namespace) -> Settings:
     """What the flags ask of the painting. Raises ConfigError."""
-    if flags.fps is not None and not 0 < flags.fps <= 1000:
-        raise ConfigError(f"fps: {flags.fps:g} is out of range; use more than 0, up to 1000")
+    if flags.fps is not None and not 0.001 <= flags.fps <= 1000:
+        raise ConfigError(f"fps: {flags.fps:g} is out of range; use 0.001 to 1000")
     if flags.workers < 0:
         raise ConfigError(f"workers: {flags.workers} is no number of processes; use 1 or more")
     if flags.engine == "local" and (flags.address or flags.workers):
@@ -123,8 +123,8 @@ def _settings(flags: argparse.Namespace) -> Settings:
 
     from onestroke.inference.brush import Brush
     from onestroke.inference.temporal import Steady
-    from onestroke.jobs.plan import names_a_file
     from onestroke.jobs.settings import Settings
+    from onestroke.jobs.targets import names_a_file
 
     if flags.engine == "ray" and (flags.out is None or names_a_file(flags.out)):
         raise ConfigError(f"out: --engine ray writes to a folder, not {flags.out or 'beside the photos'}; name one with -o")

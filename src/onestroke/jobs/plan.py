@@ -5,8 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import zlib
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +16,9 @@ from onestroke.images import READABLE, find_images
 from onestroke.jobs import cloud
 from onestroke.jobs.job import Job
 from onestroke.jobs.settings import DEFAULT, Settings
-from onestroke.media.source import SEQUENCE, VIDEOS, Camera, File, Pipe, Source, exists, is_of, parse, parse_path
-from onestroke.media.target import ANIMATIONS, CONTAINERS, FORMATS, STDOUT, check_kind, parts_folder
+from onestroke.jobs.targets import apart, check_encodings, check_targets, is_folder, names_a_file, real, segments_url
+from onestroke.media.source import SEQUENCE, VIDEOS, Camera, File, Numbered, Pipe, Source, parse, parse_path
+from onestroke.media.target import ANIMATIONS, CONTAINERS, FORMATS, STDOUT, check_kind
 from onestroke.saving import WRITABLE, output_format
 
 
@@ -45,13 +45,14 @@ def plan(
         _check_store(out or "", single, settings)
     if "" in (out, *inputs):
         raise ConfigError("an empty name, where a file or a folder was expected; leave it out, or write . for this folder")
-    jobs = [job for item in inputs for job in _jobs(item, out, style, settings)]
-    if out is not None and not (single or stored) and len(jobs) == 1 and Path(out).suffix and not Path(out).is_dir():
+    jobs = list(dict.fromkeys(job for item in inputs for job in _jobs(item, out, style, settings)))
+    if out is not None and not (single or stored or is_folder(out)) and len(jobs) == 1 and Path(out).suffix:
         # a file was meant, of a kind that is not written: say so instead of making a folder
         (check_kind if jobs[0].is_video else output_format)(Path(out))
-    jobs = _apart(jobs)
-    written = {_real(job.target): job for job in jobs}
-    jobs = [job for job in jobs if written.get(_real(job.source.path), job) is job]
+    check_encodings(jobs, settings)
+    jobs = apart(jobs)
+    written = {real(job.target): job for job in jobs}
+    jobs = [job for job in jobs if written.get(real(job.source.path), job) is job]
     jobs = [job for job in jobs if zlib.crc32(os.fsencode(job.target)) % shard.count == shard.index]
     if not stored:
         check_targets(jobs, overwrite, settings.resume)
@@ -60,21 +61,20 @@ def plan(
     there = cloud.find(out or "", hidden=True)  # asking for each would take an hour for a million
     unfinished = {url.rpartition("/")[0] for url in there}
     check_targets(jobs, overwrite, settings.resume, there, unfinished)
-    return [job for job in jobs if not (settings.resume and job.target_url in there and _parts(job) not in unfinished)]
-
-
-def _parts(job: Job) -> str:
-    """Where the segments of an unfinished target in a store lie."""
-    return cloud.url(parts_folder(job.target)) if job.target_url else ""
+    return [job for job in jobs if not (settings.resume and job.target_url in there and segments_url(job) not in unfinished)]
 
 
 def _jobs(item: str, out: str | None, style: str, settings: Settings) -> list[Job]:
     """The jobs of one input."""
     if cloud.is_url(item):
         return _in_store(item, out, settings)
-    if item != str(Pipe.path) and Path(item).is_dir():
-        return _in_folder(item, out, style, settings)
-    return [_of_file(source, out, style, settings) for source in _matches(item)]
+    found = []
+    for source in _matches(item):
+        if isinstance(source, str):
+            found += _in_folder(source, out, style, settings)
+        else:
+            found.append(_of_file(source, out, style, settings))
+    return found
 
 
 def _in_folder(item: str, out: str | None, style: str, settings: Settings) -> list[Job]:
@@ -85,8 +85,8 @@ def _in_folder(item: str, out: str | None, style: str, settings: Settings) -> li
     found = list(find_images(path, READABLE | VIDEOS))
     if not found:
         raise ConfigError(f"{item}: a folder without pictures or videos")
-    named = _real(path) if path.name in ("", "..") else path
-    folder = Path(out) if out else named.with_name(fitting(_real(path).name, f"-{style}"))
+    named = real(path) if path.name in ("", "..") else path
+    folder = Path(out) if out else named.with_name(fitting(real(path).name, f"-{style}"))
     return [_job(parse_path(f), folder / f.relative_to(path), settings) for f in found]
 
 
@@ -94,12 +94,18 @@ def _of_file(source: Source, out: str | None, style: str, settings: Settings) ->
     """The job of a file, a sequence, or standard input."""
     path = source.path
     if out is not None and names_a_file(out):
-        return Job(source, Path(out))
+        job = Job(source, Path(out))
+        if out == STDOUT and not job.is_video:
+            raise ConfigError(f"{source}: a picture, and only videos go to standard output; name a file with -o")
+        if isinstance(source, Pipe) and not (out == STDOUT or Path(out).suffix.lower() in (*CONTAINERS, *ANIMATIONS)):
+            raise ConfigError(f"{out}: a picture, and standard input is read as a video; name a file such as painted.mkv")
+        return job
     if out and isinstance(source, Pipe):
         raise ConfigError(f"{out}: name a file for what standard input brings (painted.mkv), or - to pass it on")
     if out:
         return _job(source, Path(out) / path.name, settings)
-    stem = SEQUENCE.sub("", path.stem) or _real(path.parent).name
+    stem = SEQUENCE.sub("", path.stem) if isinstance(source, Numbered) else path.stem
+    stem = stem or real(path.parent).name
     return _job(source, path.with_name(fitting(stem, f"-{style}{path.suffix}")), settings)
 
 
@@ -126,29 +132,20 @@ def _in_store(place: str, out: str | None, settings: Settings) -> list[Job]:
     return jobs
 
 
-def _real(path: Path) -> Path:
-    """The path without links, as far as there are any; Path.resolve raises for links in a circle."""
-    return Path(os.path.realpath(path))
-
-
-def names_a_file(out: str) -> bool:
-    """Whether -o means a file rather than a folder: what is written there has such a name, or it is standard output."""
-    path = Path(out)
-    known = path.suffix.lower() in (*WRITABLE, *CONTAINERS, *ANIMATIONS)
-    return out == STDOUT or (known and not path.is_dir())
-
-
-def _matches(item: str) -> list[Source]:
-    """What one input stands for. Raises ConfigError for a camera among others, and for what is not there."""
+def _matches(item: str) -> list[Source | str]:
+    """What one input stands for; folders by their names. Raises ConfigError for a camera among others, and for what is not
+    there."""
+    if item != str(Pipe.path) and Path(item).is_dir():
+        return [item]
     source = parse(item)
     if isinstance(source, Camera):
         raise ConfigError(f"{item}: is shown live; name it alone")
     if not isinstance(source, File) or source.path.exists():
         return [source]
-    matches = [parse_path(Path(match)) for match in sorted(glob.glob(item))] if glob.has_magic(item) else []
+    matches = sorted(glob.glob(item)) if glob.has_magic(item) else []
     if not matches:
         raise ConfigError(f"{item}: no such file or folder")
-    return list(matches)
+    return [match if Path(match).is_dir() else parse_path(Path(match)) for match in matches]
 
 
 def _job(source: Source, target: Path, settings: Settings) -> Job:
@@ -158,45 +155,9 @@ def _job(source: Source, target: Path, settings: Settings) -> Job:
             return Job(source, Path(STDOUT))
         kind = FORMATS.get(settings.codec or "")
         if kind is not None:
-            return Job(source, target / "%06d.png" if kind == ".png" else target.with_suffix(kind))
+            if kind == ".png" and not SEQUENCE.search(target.name):
+                return Job(source, target.with_suffix("") / "%06d.png")
+            return Job(source, target.with_suffix(kind))
         moving = (*CONTAINERS, *ANIMATIONS)
         return Job(source, target if target.suffix.lower() in moving and "%" not in target.name else target.with_suffix(".mkv"))
     return Job(source, target if target.suffix.lower() in WRITABLE else target.with_suffix(".png"))
-
-
-def _apart(jobs: Sequence[Job]) -> list[Job]:
-    """The same, but where a changed ending made one name of two (a.gif and a.png), the old ending is kept before it."""
-    times = Counter(job.target for job in jobs)
-
-    def target(job: Job) -> Path:
-        old, new = job.source.path.suffix, job.target.suffix
-        return job.target.with_suffix(old + new) if times[job.target] > 1 and old.lower() != new.lower() else job.target
-
-    return [replace(job, target=target(job)) for job in jobs]
-
-
-def check_targets(
-    jobs: Sequence[Job], overwrite: bool, resume: bool, there: Collection[str] = (), unfinished: Collection[str] = ()
-) -> None:
-    """Raise ConfigError where two jobs share a target, a sequence is to be written over its own source, or a file or a stopped
-    run would be replaced unasked.
-
-    there: the URLs in the store that is written to; unfinished: of the folders there, some of which hold segments.
-    """
-    seen: dict[Path, str] = {}
-    for job in jobs:
-        if job.target == Path(STDOUT):
-            continue
-        target = _real(job.target)
-        if target in seen:
-            raise ConfigError(f"{job.writes}: both {seen[target]} and {job.reads} would be written there; do them one by one")
-        if is_of(_real(job.source.path), target):
-            raise ConfigError(f"{job.writes}: is the input, whose frames would be replaced; name another place with -o")
-        if not overwrite and not resume:
-            if _parts(job) in unfinished or parts_folder(target).exists():
-                raise ConfigError(
-                    f"{job.writes}: a stopped run lies there; add --resume to go on, or --overwrite to start over"
-                )
-            if job.target_url in there or exists(target):
-                raise ConfigError(f"{job.writes}: exists already; add --overwrite to replace it or name another place with -o")
-        seen[target] = job.reads

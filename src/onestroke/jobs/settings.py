@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Rational
 
 from onestroke.errors import ConfigError
 from onestroke.inference.brush import AUTO, Brush
@@ -30,9 +31,13 @@ class Settings:
     steady: bool = False
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for a size that is none."""
+        """Raises ConfigError for a size, a quality or a rate that is none."""
         if self.size is not None and not (isinstance(self.size, int) and self.size >= 1):
             raise ConfigError(f"size: {self.size} is no size in pixels; use 1 or more")
+        if self.quality is not None and (isinstance(self.quality, bool) or not isinstance(self.quality, int)):
+            raise ConfigError(f"quality: {self.quality!r} is no whole number; 0 is the best")
+        if self.rate is not None and not (isinstance(self.rate, Rational) and self.rate > 0):
+            raise ConfigError(f"rate: {self.rate!r} is no number of frames a second; use a Fraction or a whole number above 0")
 
 
 DEFAULT = Settings()

@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from onestroke.errors import VideoError, because
 from onestroke.files import check_file
-from onestroke.media.source import Numbered, Pipe, Source, as_file, frame_numbers
+from onestroke.media.source import SEQUENCE, Numbered, Pipe, Source, as_file, frame_numbers
 
 # Tags that are no valid UTF-8 come in, and go out, as they are: from PyAV 19 on without asking.
 TAGS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
@@ -33,9 +33,11 @@ def open_input(source: Source, rate: Fraction | None) -> InputContainer:
         if isinstance(source, Numbered):
             start = str(_check_sequence(source.path))
             options = {"framerate": str(rate or 25), "start_number": start}
-            return av.open(str(source.path), format="image2", options=options)
+            return av.open(_as_pattern(source.path), format="image2", options=options)
         check_file(source.path)
         return _checked(_open(as_file(source.path)), source)
+    except FileNotFoundError:
+        raise VideoError(f"{source}: no such file") from None
     except (FFmpegError, OSError) as error:
         raise VideoError(f"{source}: not a video, or a damaged one ({because(error)})") from None
 
@@ -53,6 +55,14 @@ def _checked(container: InputContainer, source: Source) -> InputContainer:
 def _open(source: str) -> InputContainer:
     opened: InputContainer = av.open(source, **TAGS)
     return opened
+
+
+def _as_pattern(pattern: Path) -> str:
+    """The pattern as FFmpeg is to be told it: but for the number, a percent sign means itself."""
+    number = SEQUENCE.search(pattern.name)
+    assert number is not None
+    before = str(pattern).removesuffix(pattern.name) + pattern.name[: number.start()]
+    return before.replace("%", "%%") + number[0] + pattern.name[number.end() :].replace("%", "%%")
 
 
 def _check_sequence(pattern: Path) -> int:
