@@ -67,6 +67,31 @@ def test_an_icc_profile_is_converted(tmp_path):
     assert np.array_equal(read_image(tmp_path / "broken.png").rgb, RGB)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_a_profile_is_followed_in_every_mode(tmp_path, mode):
+    """One that calls red what others call green."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = profile.replace(b"rXYZ", b"????", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"????", b"gXYZ", 1)
+    Image.new("RGB", (4, 4), (255, 0, 0)).convert(mode).save(tmp_path / "a.png", icc_profile=swapped)
+    assert np.abs(read_image(tmp_path / "a.png").rgb[0, 0].astype(int) - (0, 255, 0)).max() <= 2
+
+
+@pytest.mark.parametrize("profile", [False, True])
+@pytest.mark.parametrize(
+    ("mode", "clear", "values"),
+    [
+        ("RGB", (10, 20, 30), [(10, 20, 30), (10, 20, 31)]),
+        ("L", 7, [7, 8]),
+        ("I;16", 30000, [30000, 30001]),
+    ],
+)
+def test_one_color_may_be_transparent(tmp_path, profile, mode, clear, values):
+    picture = np.array([values], np.uint16 if mode == "I;16" else np.uint8)
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() if profile else None
+    Image.fromarray(picture).save(tmp_path / "a.png", transparency=clear, icc_profile=icc)
+    assert read_image(tmp_path / "a.png").alpha.tolist() == [[0, 255]]
+
+
 def test_bad_files_are_named(tmp_path):
     (tmp_path / "text.jpg").write_text("hello")
     buffer = io.BytesIO()

@@ -1,6 +1,7 @@
 """The front door: what `import onestroke` offers, and the page of examples about it."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 
 import onestroke
 import onestroke.events
+from onestroke import bundled
 from onestroke.samples.scenes import draw
 
 PAGE = Path(__file__).parent.parent / "docs" / "python.md"
@@ -82,6 +84,36 @@ def test_a_picture_comes_back_as_what_it_was(tmp_path):
         assert stylize(image).size == (40, 60) and image.size == (60, 40)  # the user's own stays as it was
     with pytest.raises(onestroke.ImageError, match="dict"):
         stylize({})
+
+
+def test_a_damaged_image_is_an_image_error(place):
+    """Pillow opens it, and finds out when the pixels are asked for."""
+    whole = (place / "photo.jpg").read_bytes()
+    (place / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    stylize = onestroke.Stylizer("great_wave", "cpu")
+    with Image.open("half.jpg") as image, pytest.raises(onestroke.ImageError, match=r"half\.jpg: damaged or unreadable"):
+        stylize(image)
+
+
+def test_slow_ways_check_what_they_are_given(place):
+    for device in ("webgpu", "gpu", "CPU", None):
+        with pytest.raises(onestroke.ConfigError, match=f"device: unknown {device!r}; choose from auto, cpu, cuda"):
+            onestroke.gatys("photo.jpg", "painting.jpg", size=32, steps=[1], smallest=32, device=device)
+        with pytest.raises(onestroke.ConfigError, match=f"device: unknown {device!r}"):
+            onestroke.deepdream("photo.jpg", size=32, steps=1, device=device)
+    with pytest.raises(onestroke.ConfigError, match="style_images: none"):
+        onestroke.gatys("photo.jpg", [])
+
+
+def test_an_export_replaces_no_other_model_unasked(tmp_path):
+    run = Path(shutil.copytree(Path(__file__).parent / "fixtures/run_0_1", tmp_path / "run"))
+    mine = Path(shutil.copy(bundled.path("mosaic"), tmp_path / "mine.onnx"))
+    before = mine.read_bytes()
+    with pytest.raises(onestroke.ConfigError, match=r"mine\.onnx: exists already; add --overwrite"):
+        onestroke.export(run, mine)
+    assert mine.read_bytes() == before
+    assert onestroke.export(run, mine, overwrite=True) == mine and mine.read_bytes() != before
+    assert onestroke.export(run) == onestroke.export(run)  # the run's own
 
 
 def test_a_video_replaces_nothing_unasked(place):

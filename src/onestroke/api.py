@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from onestroke.arrays import Array
-from onestroke.errors import ConfigError, ImageError, VideoError
+from onestroke.errors import ConfigError, ImageError, VideoError, because
 from onestroke.events import Report, silent
 from onestroke.images import Picture, read_image, to_picture
 from onestroke.inference import stylizer as inference
@@ -180,6 +180,8 @@ def gatys(
     from onestroke.optimization.gatys.synthesis import Gatys
 
     given = style_images if isinstance(style_images, list | tuple) else [style_images]
+    if not given:
+        raise ConfigError("style_images: none; give at least one painting")
     pictures = [_picture(image) for image in given]
     paintings = [Painting(f"style {i}", picture.rgb, picture.alpha) for i, picture in enumerate(pictures, 1)]
     photo = _picture(content_image)
@@ -212,7 +214,11 @@ def _picture(image: Any) -> Picture:
     if isinstance(image, str | Path):
         return read_image(image)
     if isinstance(image, Image.Image):
-        return to_picture(image.copy())
+        try:
+            return to_picture(image.copy())
+        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
+            name = getattr(image, "filename", "") or type(image).__name__
+            raise ImageError(f"{name}: damaged or unreadable ({because(error)})") from None
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3:
         return Picture(image)
     raise ImageError(f"{type(image).__name__}: not a picture; give a path, a Pillow image, or a uint8 array [H, W, 3]")

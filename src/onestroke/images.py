@@ -111,12 +111,10 @@ def to_picture(image: Image.Image) -> Picture:
     info: dict[str, Any] = {key: image.info[key] for key in ("dpi", "xmp") if key in image.info}  # xmp told a turn too
     for tag in (_ORIENTATION, *_LAYOUT_TAGS):
         exif.pop(tag, None)
-    upright = _to_srgb(_to_eight_bits(image), image.info.get("icc_profile"))
-    alpha = None
-    if "A" in upright.getbands() or "transparency" in upright.info:
-        upright = upright.convert("RGBA")
-        alpha = np.asarray(upright.getchannel("A"))
-    rgb = np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
+    profile = image.info.get("icc_profile")
+    image, alpha = _without_alpha(image)
+    image = _to_srgb(_to_eight_bits(image), profile)
+    rgb = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     return Picture(rgb, alpha, _to_bytes(exif), info)
 
 
@@ -138,6 +136,23 @@ def _to_bytes(exif: Image.Exif) -> bytes:
         return b""
 
 
+def _without_alpha(image: Image.Image) -> tuple[Image.Image, Array | None]:
+    """The image, its palette expanded, and its alpha [H, W]: a channel, or one transparent color, gray or palette entry."""
+    clear = image.info.get("transparency")
+    if image.mode.startswith("I") and clear is not None:  # which Pillow does not convert
+        return image, np.where(np.asarray(image) == clear, 0, 255).astype(np.uint8)
+    if image.mode in ("La", "RGBa"):  # colors multiplied by alpha
+        image = image.convert(image.mode.upper())
+    if image.mode == "PA" or clear is not None:
+        image = image.convert("RGBA")
+    if image.mode == "P":
+        image = image.convert("RGB")
+    if "A" not in image.getbands():
+        return image, None
+    alpha = np.asarray(image.getchannel("A"))
+    return image.convert("L" if image.mode == "LA" else "RGB"), alpha
+
+
 def _to_eight_bits(image: Image.Image) -> Image.Image:
     """16-bit, 32-bit and float grays to 8 bits: Pillow's own convert clips them to white instead of scaling."""
     if not image.mode.startswith(("I", "F")):
@@ -152,15 +167,12 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Convert through the embedded ICC profile; a broken or unfitting profile counts as none."""
-    if image.mode in ("P", "1") or not profile:
-        return image
-    mode = {"CMYK": "RGB", "L": "RGB", "LAB": "RGB"}.get(image.mode, image.mode)
-    if mode not in ("RGB", "RGBA"):
+    if not profile or image.mode not in ("RGB", "L", "CMYK", "LAB"):
         return image
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         target = ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(image, source, target, outputMode=mode) or image
+        return ImageCms.profileToProfile(image, source, target, outputMode="RGB") or image
     except (ImageCms.PyCMSError, OSError):
         return image
 

@@ -348,6 +348,9 @@ def test_the_command_resumes_its_frames(file, tmp_path, capsys):
     assert [(tmp_path / "flight" / name).read_bytes() for name in names] == whole
     assert main([*call, "--resume", "--frames", "4", "--size", "40"]) == 2
     assert "is not 40x40 pixels" in capsys.readouterr().err
+    assert main(["dream", str(tmp_path / "flight" / names[1]), *FLAGS, *call[-4:], "--overwrite"]) == 2
+    assert "is one of the inputs, which are never touched" in capsys.readouterr().err
+    assert [(tmp_path / "flight" / name).read_bytes() for name in names] == whole
     assert main([*call, "--overwrite", "--frames", "2"]) == 0
     assert sorted(p.name for p in (tmp_path / "flight").iterdir()) == names[:2]
 

@@ -128,7 +128,7 @@ def test_a_token_is_asked_for(stylizer, photo):
         assert client.post(**asked).status_code == 401
         assert client.post(**asked, headers={"Authorization": "Bearer s3crex"}).status_code == 401
         assert client.post(**asked, headers={"Authorization": "Bearer s3cret"}).status_code == 200
-        assert client.get("/health").status_code == 200
+        assert client.get("/health").status_code == client.head("/health").status_code == 200
 
 
 def test_styles_metrics_and_the_api_describe_themselves(client, photo):
@@ -219,11 +219,29 @@ def test_what_takes_too_long_is_given_up(photo):
         studio = Studio({STYLE: slow}, Limits(seconds=0.2))
         with pytest.raises(Refused) as refused:
             await studio.paint(encoded(photo), Order(STYLE))
+        counted = studio.waiting
         slow.may.set()
         await asyncio.to_thread(studio.close)
-        return refused.value.status
+        await asyncio.sleep(0)
+        return refused.value.status, refused.value.reason, counted, studio.waiting
 
-    assert asyncio.run(order()) == 503
+    assert asyncio.run(order()) == (503, "within 0.2 s it was not painted; send a smaller picture", 1, 0)
+
+
+def test_what_waits_too_long_behind_others_is_dropped(photo):
+    async def orders():
+        slow = Slow()
+        studio = Studio({STYLE: slow}, Limits(seconds=0.2, workers=1))
+        given = await asyncio.gather(*(studio.paint(encoded(photo), Order(STYLE)) for _ in range(2)), return_exceptions=True)
+        counted = studio.waiting
+        slow.may.set()
+        await asyncio.to_thread(studio.close)
+        return [error.reason for error in given], counted
+
+    begun, waited = (
+        f"within 0.2 s it was not {why}" for why in ("painted; send a smaller picture", "begun; try again in a moment")
+    )
+    assert asyncio.run(orders()) == ([begun, waited], 1)
 
 
 class Noting(Stylizer):
@@ -312,13 +330,13 @@ def test_styles_of_one_file_name_are_told_apart(photo, tmp_path, monkeypatch):
         path.parent.mkdir()
         shutil.copy(bundled.path(style), path)
 
-    def ask(app, **_):
-        with TestClient(app) as client:
+    def ask(server, sockets):
+        with TestClient(server.config.app) as client:
             answers["styles"] = [style["name"] for style in client.get("/styles").json()]
             answers["page"] = [style["name"] for style in client.get("/styles/styles.json").json()]
             answers["b-wave"] = decoded(client.post("/stylize?style=b-wave", content=encoded(photo)))
 
-    monkeypatch.setattr("uvicorn.run", ask)
+    monkeypatch.setattr("uvicorn.Server.run", ask)
     assert run("serve", [*map(str, paths), "--device", "cpu", "--port", "0"]) == 0
     assert answers["styles"] == answers["page"] == ["a-wave", "b-wave"]
     assert np.array_equal(answers["b-wave"], Stylizer(STYLE, "cpu")(photo))
@@ -326,7 +344,16 @@ def test_styles_of_one_file_name_are_told_apart(photo, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("flags", "said"),
-    [(["--workers", "0"], "workers"), (["--queue", "-1"], "queue"), (["nothing"], "nothing"), (["--port", "99999"], "port")],
+    [
+        (["--workers", "0"], "workers"),
+        (["--seconds", "inf"], "seconds: inf is out of range"),
+        (["--megabytes", "nan"], "megabytes"),
+        (["--queue", "-1"], "queue"),
+        (["nothing"], "nothing"),
+        (["--port", "99999"], "port"),
+        (["--host", "name.invalid"], "host: name.invalid:8000 cannot be listened on"),
+        (["--host", "192.0.2.1"], "host: 192.0.2.1:8000 cannot be listened on"),
+    ],
 )
 def test_wrong_flags_end_with_one_line(flags, said, capsys):
     assert run("serve", flags) == 2

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from onestroke.optimization.deepdream.dreamer import Dreamer
 
+FRAMES = "frame_[0-9][0-9][0-9][0-9][0-9].png"  # of a zoom, as `_frame` names them
+
 EXAMPLES = f"""presets: {", ".join(PRESETS)}
 
 examples:
@@ -112,7 +114,7 @@ def _frames(dreamer: Dreamer, photo: Picture, out: Path, resume: bool, console: 
             if start.shape[:2] != (h, w):
                 raise ConfigError(f"{last}: is not {w}x{h} pixels; repeat the run's settings, or leave out --resume")
     else:
-        for old in out.glob("frame_[0-9][0-9][0-9][0-9][0-9].png"):
+        for old in out.glob(FRAMES):
             old.unlink()
     began = time.perf_counter()
     with Interrupt() as interrupt:
@@ -130,11 +132,17 @@ def _frame(folder: Path, number: int) -> Path:
     return folder / f"frame_{number:05}.png"
 
 
+def _is_frame(path: Path, folder: Path) -> bool:
+    """Whether a file has the name of one of the zoom's frames."""
+    return path.parent == folder.resolve() and path.match(FRAMES)
+
+
 def _output(own: dict[str, Any], folder: bool) -> Path:
     photo = Path(own["image"])
     suffix = "" if folder else photo.suffix if photo.suffix.lower() in WRITABLE else ".png"
     out = Path(own["out"]) if own["out"] else photo.with_name(f"{photo.stem}-dream{suffix}")
-    if any(out.resolve() == Path(p).resolve() for p in (own["image"], own["guide"]) if p):
+    inputs = [Path(p).resolve() for p in (own["image"], own["guide"]) if p]
+    if any(out.resolve() == path or (folder and _is_frame(path, out)) for path in inputs):
         raise ConfigError(f"{out}: is one of the inputs, which are never touched; name another place with -o")
     if own["resume"] and not folder:
         raise ConfigError("resume: one picture is not resumed; add --frames N, or leave out --resume")

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--target", default="onnxruntime", choices=("onnxruntime", "web"), help="web: the form that browsers run fastest"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is no model of ours")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is not the run's own")
     parser.add_argument(
         "--check", action="store_true", help="what each form (fp32, fp16, web) costs: size, time, pictures, OpenCV"
     )

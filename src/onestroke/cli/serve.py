@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import math
 import os
 import socket
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,29 +46,33 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=60, help="longest time for a picture; default: 60")
     flags = parser.read(arguments)
 
-    _check_free(flags.host, flags.port)
+    for name in ("megabytes", "megapixels", "workers", "seconds"):
+        if not 0 < getattr(flags, name) < math.inf:
+            raise ConfigError(f"{name}: {getattr(flags, name):g} is out of range; use a number above 0")
+    if flags.queue < 0:
+        raise ConfigError(f"queue: {flags.queue} is no length; use 0 or more")
+    with _bound(flags.host, flags.port) as listener:  # before styles are opened, which takes a while
+        _open(flags, listener)
+    return 0
 
+
+def _open(flags: argparse.Namespace, listener: socket.socket) -> None:
+    """Open the styles, and serve them."""
     from onestroke import bundled
     from onestroke.inference.stylizer import Stylizer
     from onestroke.service.app import create_app
     from onestroke.service.limits import Limits
 
-    for name in ("megabytes", "megapixels", "workers", "seconds"):
-        if not getattr(flags, name) > 0:
-            raise ConfigError(f"{name}: {getattr(flags, name):g} is too little; use more than 0")
-    if flags.queue < 0:
-        raise ConfigError(f"queue: {flags.queue} is no length; use 0 or more")
     limits = Limits(**{field.name: getattr(flags, field.name) for field in fields(Limits)})
     files = bundled.named(flags.styles or bundled.names())
     stylizers = {name: Stylizer(file, flags.device) for name, file in files.items()}
     token = os.environ.get("ONESTROKE_TOKEN", "")
     if flags.host not in ("127.0.0.1", "localhost", "::1") and not token:
         print("everyone who reaches this address may use it: set ONESTROKE_TOKEN to ask for a token", flush=True)
-    _serve(flags, list(files.values()), lambda site: create_app(stylizers, limits, token, site))
-    return 0
+    _serve(listener, flags.seconds, list(files.values()), lambda site: create_app(stylizers, limits, token, site))
 
 
-def _serve(flags: argparse.Namespace, files: Sequence[Path], app: Callable[[Site], FastAPI]) -> None:
+def _serve(listener: socket.socket, seconds: float, files: Sequence[Path], app: Callable[[Site], FastAPI]) -> None:
     """The service, with the page of the same styles beside it, until a signal ends it."""
     import uvicorn
 
@@ -75,17 +82,23 @@ def _serve(flags: argparse.Namespace, files: Sequence[Path], app: Callable[[Site
     with tempfile.TemporaryDirectory(prefix="onestroke-page-") as place:
         folder.write(Path(place), files)
         site = Site(Path(place), server.HEADERS, server.Files.extensions_map)
-        uvicorn.run(
-            app(site), host=flags.host, port=flags.port, log_level="warning", server_header=False,
-            timeout_graceful_shutdown=int(flags.seconds) + 1,
-        )  # fmt: skip
+        config = uvicorn.Config(app(site), log_level="warning", server_header=False, timeout_graceful_shutdown=int(seconds) + 1)
+        listener.listen()
+        host, port = listener.getsockname()[:2]
+        print(f"http://{f'[{host}]' if ':' in host else host}:{port}/  (Ctrl-C ends)", flush=True)
+        with suppress(KeyboardInterrupt):  # the signal again, after what it asked for was done
+            uvicorn.Server(config).run(sockets=[listener])
 
 
-def _check_free(host: str, port: int) -> None:
-    """Raise ConfigError for an address that cannot be listened on, before styles are opened."""
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket with this address. Raises ConfigError where it cannot be had."""
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
+        made.bind((host, port))
     except (OSError, OverflowError) as error:
-        raise ConfigError(f"port: {host}:{port} cannot be listened on ({because(error)}); use another --port") from None
+        made.close()
+        elsewhere = isinstance(error, socket.gaierror) or getattr(error, "errno", 0) == errno.EADDRNOTAVAIL
+        name, use = ("host", "an address of this machine") if elsewhere else ("port", "another --port")
+        raise ConfigError(f"{name}: {host}:{port} cannot be listened on ({because(error)}); use {use}") from None
+    return made

@@ -75,7 +75,8 @@ def export_run(
 
     `web`: in the form that browsers run (exporting/web.py), <painting>_web.onnx.
     Returns the file. Raises ConfigError where there is no run, for an unknown `io` or `precision`, and rather than replace
-    a file that is no model of ours (unless `overwrite`); DataError where int8 finds no photos; ModelError as `export` does.
+    a file (unless `overwrite`) other than a model of ours in the run's own folder; DataError where int8 finds no photos;
+    ModelError as `export` does.
     """
     if io not in WRAPPERS or precision not in PRECISIONS:
         raise ConfigError(f"io, precision: {io}, {precision}; choose from {', '.join(WRAPPERS)} and {', '.join(PRECISIONS)}")
@@ -87,8 +88,8 @@ def export_run(
     target = target or folder / f"{name}{'' if precision == 'fp32' else f'_{precision}'}{'_web' if web else ''}.onnx"
     if target.suffix != ".onnx":
         raise ConfigError(f"out: {target} does not end in .onnx")
-    if target.exists() and not overwrite and not _is_ours(target):
-        raise ConfigError(f"{target}: exists, and is no model of ours; add --overwrite to replace it, or name another with -o")
+    if target.exists() and not overwrite and not (target.resolve().parent == folder.resolve() and _is_ours(target)):
+        raise ConfigError(f"{target}: exists already; add --overwrite to replace it, or name another place with -o")
     checkpoint = load_checkpoint(folder / CHECKPOINT)
     finished = (folder / OBJECTIVE).is_file() and checkpoint["global_step"] >= config.steps  # what was judged is exported
     net = trained_network(checkpoint, config.network)

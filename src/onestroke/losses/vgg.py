@@ -92,7 +92,9 @@ def build(
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto", "cpu" or "cuda" to a device; ConfigError for a GPU that is not there."""
+    """ "auto", "cpu" or "cuda" to a device; ConfigError for another, or a GPU that is not there."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device: unknown {name!r}; choose from auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device: cuda asked for, but torch sees no GPU; use --device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

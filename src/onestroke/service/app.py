@@ -56,6 +56,7 @@ def create_app(stylizers: Mapping[str, Stylizer], limits: Limits, token: str = "
         answers.labels(response.status_code).inc()
         return response
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health")
     async def health() -> dict[str, Any]:
         return {"status": "ok", "waiting": studio.waiting}

@@ -50,23 +50,22 @@ class Studio:
         if self.waiting >= self.limits.workers + self.limits.queue:
             raise Refused(429, f"{self.waiting} pictures are waiting already; try again in a moment", retry=2)
         self.waiting += 1
-        job = asyncio.get_running_loop().run_in_executor(self._threads, self._paint, body, order)
-        job.add_done_callback(self._left)
+        job, loop = self._threads.submit(self._paint, body, order), asyncio.get_running_loop()
+        job.add_done_callback(lambda _: loop.call_soon_threadsafe(self._left))
         try:
-            return await asyncio.wait_for(asyncio.shield(job), self.limits.seconds)
-        except TimeoutError:
-            job.cancel()  # one that waits in the queue; one that is being painted ends by itself
-            raise Refused(503, f"not painted within {self.limits.seconds:g} s; send a smaller picture", retry=5) from None
+            return await asyncio.wait_for(asyncio.wrap_future(job), self.limits.seconds)
+        except TimeoutError:  # one that waited is dropped; one that is being painted ends by itself, and counts until then
+            why = "begun; try again in a moment" if job.cancelled() else "painted; send a smaller picture"
+            within = f"within {self.limits.seconds:g} s"
+            raise Refused(503, f"{within} it was not {why}", retry=5) from None
 
     def close(self) -> None:
         """Finish what is being painted, drop what waits."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         self.batches.close()
 
-    def _left(self, job: asyncio.Future[tuple[bytes, str]]) -> None:
+    def _left(self) -> None:
         self.waiting -= 1
-        if not job.cancelled():
-            job.exception()  # looked at, so that a job nobody waits for any more is no "never retrieved" in the log
 
     def _paint(self, body: bytes, order: Order) -> tuple[bytes, str]:
         if order.style not in self.stylizers:
