@@ -101,8 +101,18 @@ def test_slow_ways_check_what_they_are_given(place):
             onestroke.gatys("photo.jpg", "painting.jpg", size=32, steps=[1], smallest=32, device=device)
         with pytest.raises(onestroke.ConfigError, match=f"device: unknown {device!r}"):
             onestroke.deepdream("photo.jpg", size=32, steps=1, device=device)
+    with pytest.raises(onestroke.ConfigError, match="frames: 3 are a zoom"):
+        onestroke.deepdream("photo.jpg", frames=3)
     with pytest.raises(onestroke.ConfigError, match="style_images: none"):
         onestroke.gatys("photo.jpg", [])
+
+
+def test_slow_ways_keep_transparency(place):
+    clear = Image.fromarray(np.dstack([draw(1, 48), np.full((48, 48), 77, np.uint8)]))
+    painted = onestroke.gatys(clear, "painting.jpg", size=32, steps=[1], smallest=32, device="cpu")
+    dreamt = onestroke.deepdream(clear, size=32, layers={"relu1_1": 1.0}, octaves=1, steps=1, device="cpu")
+    for picture in (painted, dreamt):
+        assert picture.mode == "RGBA" and (np.asarray(picture)[..., 3] == 77).all()
 
 
 def test_an_export_replaces_no_other_model_unasked(tmp_path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from PIL import Image
 
-from onestroke.arrays import Array
+from onestroke.arrays import Array, resize_to
 from onestroke.errors import ConfigError, ImageError, VideoError, because
 from onestroke.events import Report, silent
 from onestroke.images import Picture, read_image, to_picture
@@ -187,7 +187,7 @@ def gatys(
     photo = _picture(content_image)
     work = Gatys(recipe(preset, **settings), photo.rgb[None], paintings, device=choose_device(device), memory=memory)
     work.run(progress)
-    return Image.fromarray(work.pictures[0])
+    return _finished(work.pictures[0], photo)
 
 
 def deepdream(
@@ -205,8 +205,16 @@ def deepdream(
     from onestroke.optimization.deepdream.presets import dream_recipe
 
     recipe = dream_recipe(preset, **settings)
+    if recipe.frames > 1:
+        raise ConfigError(f"frames: {recipe.frames} are a zoom, which `onestroke dream --frames` makes; leave it out")
     dreamer = Dreamer(recipe, None if guide is None else _picture(guide).rgb, choose_device(device))
-    return Image.fromarray(dreamer.dream(_picture(image).rgb, progress))
+    photo = _picture(image)
+    return _finished(dreamer.dream(photo.rgb, progress), photo)
+
+
+def _finished(result: Array, photo: Picture) -> Image.Image:
+    """A picture [H, W, 3] made from a photo, with its alpha."""
+    return Picture(result, None if photo.alpha is None else resize_to(photo.alpha, *result.shape[:2])).to_pil()
 
 
 def _picture(image: Any) -> Picture:

@@ -82,7 +82,8 @@ class TrainingLine:
     def _end(self) -> None:
         if self.reading:
             self.reading.stop()
-        self.bar.stop()
+        if self.task is not None:  # else it would print an empty line
+            self.bar.stop()
         self.interrupt.__exit__()
 
     def show(self, event: Event) -> bool:
