@@ -81,6 +81,9 @@ def test_a_sheet_replaces_nothing_unasked(tmp_path, photo, capsys):
     before = place.read_bytes()
     assert cli("styles", ["--sheet", str(place), "-o", str(place)]) == 2
     assert place.read_bytes() == before and "--overwrite" in capsys.readouterr().err
+    assert cli("styles", ["--sheet", str(tmp_path / "none.png"), "-o", str(tmp_path / "sheet.png")]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and "none.png: no such file" in told.err
 
 
 @pytest.mark.parametrize(

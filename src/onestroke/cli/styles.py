@@ -20,22 +20,23 @@ def main(arguments: Sequence[str]) -> int:
     flags = parser.read(arguments)
 
     from onestroke import bundled
+    from onestroke.images import read_image
     from onestroke.inference.session import open_model
 
-    out = Path(flags.out)
+    out, photo = Path(flags.out), None
     if flags.sheet:
         check_output(out, flags.overwrite)
+        photo = read_image(flags.sheet)
     names = bundled.names()
     if not names:
         raise ModelError("styles: none came with this installation; train one: onestroke train")
     for name in names:
         card = open_model(name, device="cpu").card
         print(f"{name:28} {card.painting}{f', {card.license}' if card.license else ''}")
-    if flags.sheet:
-        from onestroke.images import read_image
+    if photo:
         from onestroke.jobs.sheet import draw
         from onestroke.saving import save_image
 
-        save_image(out, draw(read_image(flags.sheet).rgb, names, flags.size))
+        save_image(out, draw(photo.rgb, names, flags.size))
         print(out)
     return 0
