@@ -57,6 +57,10 @@ def test_a_picture_named_like_a_sequence_keeps_its_name():
     assert targets("50%d.png") == ["50%d-dots.png"]
 
 
+def test_standard_input_may_become_pictures():
+    assert targets("-", out="frames/%04d.jpg") == ["frames/%04d.jpg"]
+
+
 @pytest.mark.parametrize(
     ("inputs", "out", "message"),
     [

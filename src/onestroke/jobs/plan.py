@@ -97,7 +97,8 @@ def _of_file(source: Source, out: str | None, style: str, settings: Settings) ->
         job = Job(source, Path(out))
         if out == STDOUT and not job.is_video:
             raise ConfigError(f"{source}: a picture, and only videos go to standard output; name a file with -o")
-        if isinstance(source, Pipe) and not (out == STDOUT or Path(out).suffix.lower() in (*CONTAINERS, *ANIMATIONS)):
+        moving = out == STDOUT or SEQUENCE.search(job.target.name) or job.target.suffix.lower() in (*CONTAINERS, *ANIMATIONS)
+        if isinstance(source, Pipe) and not moving:
             raise ConfigError(f"{out}: a picture, and standard input is read as a video; name a file such as painted.mkv")
         return job
     if out and isinstance(source, Pipe):
