@@ -10,8 +10,8 @@ from onestroke.errors import ConfigError, ModelError
 
 _FOLDER = importlib.resources.files(__name__)
 # In the order in which they are shown: those that look best first.
-_BEST = ("great_wave", "composition_vii", "stained_glass", "starry_night", "etching", "the_scream", "delaunay_portrait",
-         "mosaic", "wheat_field_with_cypresses", "three_tahitian_women", "brushwork",
+_BEST = ("great_wave", "composition_vii", "watercolor", "stained_glass", "starry_night", "etching", "the_scream",
+         "delaunay_portrait", "mosaic", "wheat_field_with_cypresses", "three_tahitian_women", "brushwork",
          "shipwreck_of_the_minotaur")  # fmt: skip
 
 
