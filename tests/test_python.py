@@ -1,7 +1,6 @@
 """The front door: what `import onestroke` offers, and the page of examples about it."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ from PIL import Image
 
 import onestroke
 import onestroke.events
-from onestroke import bundled
 from onestroke.samples.scenes import draw
 
 PAGE = Path(__file__).parent.parent / "docs" / "python.md"
@@ -113,17 +111,6 @@ def test_slow_ways_keep_transparency(place):
     dreamt = onestroke.deepdream(clear, size=32, layers={"relu1_1": 1.0}, octaves=1, steps=1, device="cpu")
     for picture in (painted, dreamt):
         assert picture.mode == "RGBA" and (np.asarray(picture)[..., 3] == 77).all()
-
-
-def test_an_export_replaces_no_other_model_unasked(tmp_path):
-    run = Path(shutil.copytree(Path(__file__).parent / "fixtures/run_0_1", tmp_path / "run"))
-    mine = Path(shutil.copy(bundled.path("mosaic"), tmp_path / "mine.onnx"))
-    before = mine.read_bytes()
-    with pytest.raises(onestroke.ConfigError, match=r"mine\.onnx: exists already; add --overwrite"):
-        onestroke.export(run, mine)
-    assert mine.read_bytes() == before
-    assert onestroke.export(run, mine, overwrite=True) == mine and mine.read_bytes() != before
-    assert onestroke.export(run) == onestroke.export(run)  # the run's own
 
 
 def test_a_video_replaces_nothing_unasked(place):

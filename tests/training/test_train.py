@@ -435,15 +435,16 @@ def test_a_checkpoint_of_other_weights_is_refused(finished, tmp_path, capsys, ch
     assert name in capsys.readouterr().err
 
 
-def test_an_export_replaces_only_models_of_ours(finished, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("before", [b"somebody's work", bundled.path("mosaic").read_bytes()])
+def test_an_export_replaces_only_the_runs_own(finished, tmp_path, monkeypatch, capsys, before):
     monkeypatch.setattr(exporting, "export", lambda net, card, path, photos: shutil.copy(bundled.path("brushwork"), path))
-    place = tmp_path / "keep.onnx"
-    place.write_bytes(b"somebody's work")
-    assert cli("export", [str(finished), "-o", str(place)]) == 2
-    assert place.read_bytes() == b"somebody's work" and "--overwrite" in capsys.readouterr().err
-    assert cli("export", [str(finished), "-o", str(place), "--overwrite"]) == 0
-    assert place.read_bytes() != b"somebody's work"
-    assert cli("export", [str(finished), "-o", str(place)]) == 0
+    run, place = shutil.copytree(finished, tmp_path / "run"), tmp_path / "keep.onnx"
+    place.write_bytes(before)
+    assert cli("export", [str(run), "-o", str(place)]) == 2
+    assert place.read_bytes() == before and "--overwrite" in capsys.readouterr().err
+    assert cli("export", [str(run), "-o", str(place), "--overwrite"]) == 0
+    assert place.read_bytes() != before
+    assert cli("export", [str(run)]) == cli("export", [str(run)]) == 0
 
 
 def test_a_run_goes_into_no_folder_that_holds_something_else(painting, photos, tmp_path, capsys):
