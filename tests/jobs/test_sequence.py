@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 from clips import make_clip, shown
 
-from onestroke.errors import ConfigError, VideoError
+from onestroke.errors import ConfigError, ImageError, VideoError
 from onestroke.jobs.plan import plan
 from onestroke.jobs.render import render
 from onestroke.jobs.settings import Settings
@@ -80,6 +80,20 @@ def test_pictures_of_another_run_are_not_gone_on_with(painter, clip, frames, tmp
     with pytest.raises(ConfigError, match="the stopped run had another source"):
         render(painter, parse(other), frames, RESUME, go_on)
     assert pictures(frames) == before
+
+
+def test_what_fails_or_stops_before_its_first_frame_changes_nothing(painter, clip, frames, monkeypatch):
+    render(painter, parse(clip), frames, Settings(), go_on)
+    before = pictures(frames)
+    assert render(painter, parse(clip), frames, Settings(strength=0.5), lambda done, total: True).stopped
+
+    def too_large(*_):
+        raise ImageError("too large")
+
+    monkeypatch.setattr("onestroke.jobs.painter.check_size", too_large)
+    with pytest.raises(ImageError, match="too large"):
+        render(painter, parse(clip), frames, Settings(), go_on)
+    assert pictures(frames) == before and [path.name for path in frames.parent.glob(".*")] == []
 
 
 def test_nothing_of_a_longer_sequence_is_left(painter, clip, frames, tmp_path):

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from onestroke.arrays import resize_to
 from onestroke.cli.flags import Parser
 from onestroke.config import schema
+from onestroke.config.devices import TORCH_DEVICES
 from onestroke.errors import ConfigError
 from onestroke.images import Picture, read_image
 from onestroke.interrupt import Interrupt
 from onestroke.locking import locked
+from onestroke.media.source import frame_path, is_of, remove_frames
 from onestroke.optimization.deepdream.presets import PRESETS, Dream, dream_recipe
 from onestroke.saving import WRITABLE, check_output, save_image
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from onestroke.optimization.deepdream.dreamer import Dreamer
 
-FRAMES = "frame_[0-9][0-9][0-9][0-9][0-9].png"  # of a zoom, as `_frame` names them
+FRAMES = "frame_%05d.png"  # of a zoom
 
 EXAMPLES = f"""presets: {", ".join(PRESETS)}
 
@@ -44,7 +46,7 @@ def parser() -> Parser:
     made.add_argument("-o", "--out", help="file to write, or folder for --frames; default: IMAGE-dream beside the picture")
     made.add_argument("--preset", default="google", metavar="NAME", help="settings to start from; default: google")
     made.add_argument("--guide", metavar="FILE", help="picture whose patterns are to come out")
-    made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
+    made.add_argument("--device", default="auto", choices=TORCH_DEVICES, help="default: a GPU where there is one")
     made.add_argument("--resume", action="store_true", help="with --frames: go on after the frames that are there")
     made.add_argument("--overwrite", action="store_true", help="replace an existing output")
     schema.add_flags(made, Dream)
@@ -114,8 +116,7 @@ def _frames(dreamer: Dreamer, photo: Picture, out: Path, resume: bool, console: 
             if start.shape[:2] != (h, w):
                 raise ConfigError(f"{last}: is not {w}x{h} pixels; repeat the run's settings, or leave out --resume")
     else:
-        for old in out.glob(FRAMES):
-            old.unlink()
+        remove_frames(out / FRAMES)
     began = time.perf_counter()
     with Interrupt() as interrupt:
         for number, frame in enumerate(dreamer.zoom(start, done, lambda _: interrupt.asked), done + 1):
@@ -129,12 +130,7 @@ def _frames(dreamer: Dreamer, photo: Picture, out: Path, resume: bool, console: 
 
 
 def _frame(folder: Path, number: int) -> Path:
-    return folder / f"frame_{number:05}.png"
-
-
-def _is_frame(path: Path, folder: Path) -> bool:
-    """Whether a file has the name of one of the zoom's frames."""
-    return path.parent == folder.resolve() and path.match(FRAMES)
+    return frame_path(folder / FRAMES, number)
 
 
 def _output(own: dict[str, Any], folder: bool) -> Path:
@@ -142,7 +138,7 @@ def _output(own: dict[str, Any], folder: bool) -> Path:
     suffix = "" if folder else photo.suffix if photo.suffix.lower() in WRITABLE else ".png"
     out = Path(own["out"]) if own["out"] else photo.with_name(f"{photo.stem}-dream{suffix}")
     inputs = [Path(p).resolve() for p in (own["image"], own["guide"]) if p]
-    if any(out.resolve() == path or (folder and _is_frame(path, out)) for path in inputs):
+    if any(out.resolve() == path or (folder and is_of(path, out.resolve() / FRAMES)) for path in inputs):
         raise ConfigError(f"{out}: is one of the inputs, which are never touched; name another place with -o")
     if own["resume"] and not folder:
         raise ConfigError("resume: one picture is not resumed; add --frames N, or leave out --resume")

@@ -12,6 +12,7 @@ from onestroke.arrays import resize_to
 from onestroke.cli.flags import Parser
 from onestroke.config import schema
 from onestroke.config import training as configs
+from onestroke.config.devices import TORCH_DEVICES
 from onestroke.errors import ConfigError, OnestrokeError, because
 from onestroke.images import Picture, read_image
 from onestroke.interrupt import Interrupt
@@ -52,7 +53,7 @@ def parser() -> Parser:
     made.add_argument(
         "--memory", type=int, default=0, metavar="MB", help="bound, kept by exact tiles; default: half of what is free"
     )
-    made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
+    made.add_argument("--device", default="auto", choices=TORCH_DEVICES, help="default: a GPU where there is one")
     made.add_argument("--resume", action="store_true", help="go on from where the same command was stopped")
     made.add_argument("--overwrite", action="store_true", help="replace an existing output")
     schema.add_flags(made, Recipe)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from onestroke.cli import cluster, engines
 from onestroke.cli.flags import Parser
 from onestroke.config import schema
+from onestroke.config.devices import TORCH_DEVICES
 from onestroke.config.shard import Shard
 from onestroke.errors import ConfigError
 from onestroke.images import read_image
@@ -44,7 +45,7 @@ def parser() -> Parser:
     made.add_argument(
         "--memory", type=int, default=0, metavar="MB", help="bound, kept by exact tiles; default: half of what is free"
     )
-    made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
+    made.add_argument("--device", default="auto", choices=TORCH_DEVICES, help="default: a GPU where there is one")
     engines.add_flags(made, "a shard on each worker of a Ray cluster, into one folder that all machines share")
     made.add_argument("--workers", type=int, default=0, metavar="N", help="of Ray; default: one a GPU, else one a core")
     schema.add_flags(made, Recipe)

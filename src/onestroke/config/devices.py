@@ -1,4 +1,5 @@
-"""What networks can paint on, by name: for flags, which must not wait for ONNX Runtime, and for inference/devices.py."""
+"""What networks can paint, and train, on, by name: for flags, which must wait neither for ONNX Runtime nor for torch."""
 
 CPU, CUDA, WEBGPU = "cpu", "cuda", "webgpu"
 DEVICES = ("auto", CPU, CUDA, WEBGPU)
+TORCH_DEVICES = ("auto", CPU, CUDA)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from onestroke.config.devices import TORCH_DEVICES
 from onestroke.config.schema import merge, option, read_yaml
 
 # The sample painting (samples/painting.py).
@@ -130,7 +131,7 @@ class TrainConfig:
     preview_every: int = option(500, "steps between preview pictures", least=1)
     save_every: int = option(100, "steps between checkpoints", least=1)
     precision: str = option("auto", "arithmetic; auto: bf16 where the processor has it", choices=("auto", "fp32", "bf16"))
-    device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
+    device: str = option("auto", "where to train", choices=TORCH_DEVICES)
     devices: int = option(1, "GPUs on each machine (on a CPU: processes), which share every batch", least=1, most=1024)
     nodes: int = option(1, "machines (docs/scale.md says how to start them)", least=1, most=10_000)
     workers: int = option(

@@ -18,7 +18,7 @@ from onestroke.jobs.job import Job
 from onestroke.jobs.settings import DEFAULT, Settings
 from onestroke.jobs.targets import apart, check_encodings, check_targets, is_folder, names_a_file, real, segments_url
 from onestroke.media.source import SEQUENCE, VIDEOS, Camera, File, Numbered, Pipe, Source, parse, parse_path
-from onestroke.media.target import ANIMATIONS, CONTAINERS, FORMATS, STDOUT, check_kind
+from onestroke.media.target import FORMATS, MOVING, STDOUT, check_kind
 from onestroke.saving import WRITABLE, output_format
 
 
@@ -97,7 +97,7 @@ def _of_file(source: Source, out: str | None, style: str, settings: Settings) ->
         job = Job(source, Path(out))
         if out == STDOUT and not job.is_video:
             raise ConfigError(f"{source}: a picture, and only videos go to standard output; name a file with -o")
-        moving = out == STDOUT or SEQUENCE.search(job.target.name) or job.target.suffix.lower() in (*CONTAINERS, *ANIMATIONS)
+        moving = out == STDOUT or SEQUENCE.search(job.target.name) or job.target.suffix.lower() in MOVING
         if isinstance(source, Pipe) and not moving:
             raise ConfigError(f"{out}: a picture, and standard input is read as a video; name a file such as painted.mkv")
         return job
@@ -159,6 +159,5 @@ def _job(source: Source, target: Path, settings: Settings) -> Job:
             if kind == ".png" and not SEQUENCE.search(target.name):
                 return Job(source, target.with_suffix("") / "%06d.png")
             return Job(source, target.with_suffix(kind))
-        moving = (*CONTAINERS, *ANIMATIONS)
-        return Job(source, target if target.suffix.lower() in moving and "%" not in target.name else target.with_suffix(".mkv"))
+        return Job(source, target if target.suffix.lower() in MOVING and "%" not in target.name else target.with_suffix(".mkv"))
     return Job(source, target if target.suffix.lower() in WRITABLE else target.with_suffix(".png"))

@@ -14,7 +14,7 @@ from onestroke.jobs.video import fingerprint, prepare
 from onestroke.media.animation import Animation
 from onestroke.media.clip import Frame
 from onestroke.media.reader import Reader
-from onestroke.media.source import Source, frame_numbers, frame_path
+from onestroke.media.source import Source, frame_numbers, frame_path, remove_frames
 from onestroke.media.target import NOTE, SEGMENT, parts_folder
 from onestroke.saving import save_image
 
@@ -30,19 +30,23 @@ def stylize_into_pictures(
     """
     frame_path(target, 1)  # no work for a name that cannot be
     report, folder = Report(), parts_folder(target)
-    there = frame_numbers(target) if settings.resume and (folder / NOTE).is_file() else []
+    painter, wanted = Painter(stylizer, settings, reader.clip), fingerprint(stylizer, source, settings)
+    there = []
+    if settings.resume and (folder / NOTE).is_file():
+        prepare(target, wanted, resume=True)
+        there = frame_numbers(target)
     whole = next((i for i, number in enumerate(there) if number != i + 1), len(there))
     before = whole - whole % SEGMENT
-    prepare(target, fingerprint(stylizer, source, settings), settings.resume)
     numbers = count(before + 1)
 
     def write(frame: Frame) -> None:
         number = next(numbers)
-        for old in frame_numbers(target) if number == 1 else ():
-            frame_path(target, old).unlink(missing_ok=True)
+        if number == 1:  # not before: what fails until then leaves all as it was
+            prepare(target, wanted, resume=False)
+            remove_frames(target)
         save_image(frame_path(target, number), frame.rgb, like=Picture(frame.rgb, frame.alpha))
 
-    run(reader, Painter(stylizer, settings, reader.clip), write, named(watch, report), report, before)
+    run(reader, painter, write, named(watch, report), report, before)
     if report.stopped:
         report.frames = max(report.frames, before)
         report.resumable = report.frames >= SEGMENT

@@ -12,14 +12,14 @@ from onestroke.errors import ConfigError
 from onestroke.jobs import cloud
 from onestroke.jobs.job import Job
 from onestroke.jobs.settings import Settings
-from onestroke.media.source import exists, is_of
-from onestroke.media.target import ANIMATIONS, CONTAINERS, STDOUT, parts_folder
+from onestroke.media.source import SEQUENCE, exists, is_of
+from onestroke.media.target import CONTAINERS, MOVING, STDOUT, parts_folder
 from onestroke.saving import WRITABLE
 
 
 def names_a_file(out: str) -> bool:
     """Whether -o means a file rather than a folder: what is written there has such a name, or it is standard output."""
-    known = Path(out).suffix.lower() in (*WRITABLE, *CONTAINERS, *ANIMATIONS)
+    known = Path(out).suffix.lower() in (*WRITABLE, *MOVING)
     return out == STDOUT or (known and not is_folder(out))
 
 
@@ -69,7 +69,7 @@ def check_targets(
         target = real(job.target)
         if target in seen:
             raise ConfigError(f"{job.writes}: both {seen[target]} and {job.reads} would be written there; do them one by one")
-        if is_of(real(job.source.path), target):
+        if SEQUENCE.search(target.name) and is_of(real(job.source.path), target):
             raise ConfigError(f"{job.writes}: is the input, whose frames would be replaced; name another place with -o")
         if not overwrite and not resume:
             if segments_url(job) in unfinished or parts_folder(target).exists():

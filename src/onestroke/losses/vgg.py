@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from onestroke.config.devices import TORCH_DEVICES
 from onestroke.errors import ConfigError
 from onestroke.losses.architecture import layer_names
 from onestroke.losses.weights import VGGWeights
@@ -93,8 +94,8 @@ def build(
 
 def choose_device(name: str) -> torch.device:
     """ "auto", "cpu" or "cuda" to a device; ConfigError for another, or a GPU that is not there."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"device: unknown {name!r}; choose from auto, cpu, cuda")
+    if name not in TORCH_DEVICES:
+        raise ConfigError(f"device: unknown {name!r}; choose from {', '.join(TORCH_DEVICES)}")
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device: cuda asked for, but torch sees no GPU; use --device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -128,6 +128,12 @@ def frame_numbers(pattern: Path) -> list[int]:
     return sorted(int(found[1]) for file in pattern.parent.glob("*") if (found := named.fullmatch(file.name)))
 
 
+def remove_frames(pattern: Path) -> None:
+    """Remove a sequence's frames, named as `frame_path` names them."""
+    for number in frame_numbers(pattern):
+        frame_path(pattern, number).unlink(missing_ok=True)
+
+
 def exists(target: Path) -> bool:
     """Whether the file is there, or any frame of the numbered sequence."""
     return target.exists() or (bool(SEQUENCE.search(target.name)) and bool(frame_numbers(target)))
@@ -135,8 +141,7 @@ def exists(target: Path) -> bool:
 
 def is_of(path: Path, pattern: Path) -> bool:
     """Whether the file's name is one of the numbered sequence, or the pattern of a sequence has names in common with it."""
-    inside = SEQUENCE.search(pattern.name) and path.parent == pattern.parent
-    return bool(inside and _numbers(pattern).fullmatch(SEQUENCE.sub("1", path.name)))
+    return path.parent == pattern.parent and bool(_numbers(pattern).fullmatch(SEQUENCE.sub("1", path.name)))
 
 
 def _numbers(pattern: Path) -> re.Pattern[str]:

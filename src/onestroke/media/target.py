@@ -12,6 +12,7 @@ CONTAINERS = {
     ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".ts": "mpegts",
 }  # fmt: skip
 ANIMATIONS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
+MOVING = (*CONTAINERS, *ANIMATIONS)
 # What `codec` may also be: formats that are no video codecs. A "png" is a numbered sequence.
 FORMATS = {"gif": ".gif", "webp": ".webp", "apng": ".apng", "png": ".png"}
 
@@ -31,6 +32,6 @@ def segment_path(folder: Path, number: int) -> Path:
 
 def check_kind(target: Path) -> None:
     """Raise ConfigError where no moving picture is written to such a name."""
-    if target.suffix.lower() not in (*CONTAINERS, *ANIMATIONS):
+    if target.suffix.lower() not in MOVING:
         kind = target.suffix.lower() or "a file without extension"
-        raise ConfigError(f"{target}: cannot write {kind}; use {' '.join((*CONTAINERS, *ANIMATIONS))}")
+        raise ConfigError(f"{target}: cannot write {kind}; use {' '.join(MOVING)}")
